@@ -1,0 +1,157 @@
+"""Open one image file, NIfTI through nibabel and pictures through Pillow, with errors that name the file."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from PIL import Image
+
+__all__ = ["MAX_VOXELS", "CaseError", "ImageFile", "MissingCaseFileError", "open_image", "read_picture"]
+
+MAX_VOXELS = 2**31
+"""A header that declares more is taken as damaged: the file is not read."""
+
+# What the two libraries raise on files that are damaged; nothing wider, so that bugs of ours still show.
+_NIFTI_ERRORS = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError)
+_PICTURE_ERRORS = (OSError, EOFError, SyntaxError, Image.DecompressionBombError)
+_COMPRESSION_MEND = "the file is damaged or cut off; copy or download it again"
+
+
+class CaseError(ValueError):
+    """A file of a case that cannot be used. The message starts with the file and says what was found."""
+
+
+class MissingCaseFileError(CaseError, FileNotFoundError):
+    """A file that a data list names, or that a layout calls for, and that is not there."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """The header of an image file; `read` gives the values.
+
+    Args:
+        path: the file.
+        shape: shape of the array that `read` returns.
+        affine: 4 x 4 voxel-to-mm matrix; ``None`` for pictures, which have none.
+        mode: Pillow's mode (``"L"``, ``"RGB"``, ...) for a picture, ``""`` for NIfTI.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    affine: np.ndarray[Any, np.dtype[np.float64]] | None
+    mode: str = ""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether Pillow reads the file (and not nibabel)."""
+        return self.affine is None
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """The values, a NIfTI file's scale and intercept applied; a gzip file is read to its checksum.
+
+        Raises:
+            CaseError: the values cannot be read.
+        """
+        if self.is_picture:
+            return read_picture(self.path)
+        try:
+            return _read_nifti(self.path)
+        except _NIFTI_ERRORS as error:
+            raise _unreadable(self.path, error, _COMPRESSION_MEND) from error
+
+
+def open_image(path: Path) -> ImageFile:
+    """Read the header of ``path``: ``.nii`` and ``.nii.gz`` through nibabel, anything else through Pillow.
+
+    Raises:
+        MissingCaseFileError: there is no such file.
+        CaseError: the file is empty, damaged or of another kind, or declares more than 2**31 voxels.
+    """
+    check_exists(path)
+    if path.stat().st_size == 0:
+        raise CaseError(f"{path}: the file is empty (0 bytes); copy or download it again")
+    header = _open_nifti(path) if path.name.lower().endswith((".nii", ".nii.gz")) else _open_picture(path)
+    if not header.shape or min(header.shape) < 1:
+        raise CaseError(f"{path}: the header declares the shape {header.shape}; {_COMPRESSION_MEND}")
+    if prod(header.shape) > MAX_VOXELS:
+        raise CaseError(
+            f"{path}: the header declares the shape {header.shape}, more than {MAX_VOXELS} voxels; the header is "
+            "damaged, or crop or resample the volume"
+        )
+    return header
+
+
+def check_exists(path: Path) -> None:
+    """Raise `MissingCaseFileError` unless ``path`` is a file."""
+    if path.is_dir():
+        raise MissingCaseFileError(f"{path}: is a folder; expected a file; correct the path")
+    if not path.is_file():
+        raise MissingCaseFileError(f"{path}: no such file; correct the path, or restore the file")
+
+
+def read_picture(path: Path, mode: str | None = None) -> np.ndarray[Any, Any]:
+    """The values of a picture, (H, W) or (H, W, channels), converted to Pillow's ``mode`` where one is given.
+
+    Raises:
+        MissingCaseFileError: there is no such file.
+        CaseError: Pillow cannot read it.
+    """
+    check_exists(path)
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture if mode is None else picture.convert(mode))
+    except _PICTURE_ERRORS as error:
+        raise _unreadable(path, error, "expected NIfTI (.nii, .nii.gz) or a sound picture such as PNG") from error
+
+
+def _open_nifti(path: Path) -> ImageFile:
+    try:
+        image = nibabel.load(path)
+    except _NIFTI_ERRORS as error:
+        raise _unreadable(path, error, _COMPRESSION_MEND) from error
+    dtype = image.get_data_dtype()
+    if dtype.fields or dtype.kind == "c":
+        raise CaseError(f"{path}: the values are {dtype} (colour or complex); expected plain numbers; convert the file")
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise CaseError(
+            f"{path}: the affine {affine[:3].round(4).tolist()} cannot be inverted; correct the header (nibabel: "
+            "set_sform)"
+        )
+    return ImageFile(path=path, shape=tuple(int(size) for size in image.shape), affine=affine)
+
+
+def _read_nifti(path: Path) -> np.ndarray[Any, Any]:
+    if not path.name.lower().endswith(".gz"):
+        return np.asanyarray(nibabel.load(path).dataobj)
+    kind = type(nibabel.load(path))
+    with gzip.open(path, "rb") as stream:
+        values: np.ndarray[Any, Any] = np.asanyarray(kind.from_stream(stream).dataobj)
+        # nibabel stops at the last voxel; gzip compares its checksum only at the end of the stream.
+        while stream.read(1 << 16):
+            pass
+    return values
+
+
+def _open_picture(path: Path) -> ImageFile:
+    try:
+        with Image.open(path) as picture:
+            channels = len(picture.getbands())
+            shape = (picture.height, picture.width) + ((channels,) if channels > 1 else ())
+            return ImageFile(path=path, shape=shape, affine=None, mode=picture.mode)
+    except _PICTURE_ERRORS as error:
+        raise _unreadable(path, error, "expected NIfTI (.nii, .nii.gz) or a sound picture such as PNG") from error
+
+
+def _unreadable(path: Path, error: BaseException, mend: str) -> CaseError:
+    reason = " ".join(str(error).split())
+    return CaseError(f"{path}: cannot be read ({type(error).__name__}: {reason}); {mend}")

@@ -1,0 +1,180 @@
+"""The inverse evolution layer: the one place with the minus sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from monai_iel.layers.stepping import Stepping
+from monai_iel.numerics.grid import Grid
+from monai_iel.numerics.schemes import euler, euler_recomputed
+from monai_iel.numerics.spectral import apply_multiplier, computing_dtype, eigenvalues
+from monai_iel.terms.base import EvolutionTerm, LinearTerm
+
+__all__ = ["InverseEvolution"]
+
+Engine = Literal["auto", "spectral", "explicit"]
+Operator = Callable[[torch.Tensor], torch.Tensor]
+
+
+class _SelfAdjoint(torch.autograd.Function):
+    """Applies a linear self-adjoint operator. Its backward is itself, so nothing is kept but the operator."""
+
+    @staticmethod
+    def forward(ctx: Any, u: torch.Tensor, operator: Operator) -> torch.Tensor:
+        ctx.operator = operator
+        return operator(u)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return _self_adjoint(grads[0], ctx.operator), None
+
+
+def _self_adjoint(u: torch.Tensor, operator: Operator) -> torch.Tensor:
+    result: torch.Tensor = _SelfAdjoint.apply(u, operator)  # type: ignore[no-untyped-call]
+    return result
+
+
+class InverseEvolution(nn.Module):
+    r"""Inverse evolution layer: runs an improving evolution :math:`u_t = F(u)` backwards, for a loss to see.
+
+    .. math:: v_0 = u, \qquad v_{k+1} = v_k - \Delta t\, F(v_k), \quad k = 0 \dots N - 1
+
+    What is left of the defect that F removes is amplified, so a network trained through the layer learns not to make
+    it. The layer has no parameters and is used in training only: put it around the loss
+    (:class:`monai_iel.InverseEvolutionLoss`), not into the network.
+
+    There is no stable step backwards. What bounds the amplification is the **gain** :math:`(1 + \Delta t\,
+    \lambda_{\max})^N` of the finest pattern that the grid can hold; how far a defect may be to be felt is the
+    **length** :math:`\sqrt{2 N \Delta t}` in mm. ``repr(layer)`` shows both.
+
+    Args:
+        term: the evolution, e.g. ``HeatDiffusion()``.
+        grid: voxel spacing in mm and boundary condition. Default: 1 mm, zero flux.
+        dt: step; mm^2 for heat. At 1 mm the published ``dt`` is ``2 * spatial_dims`` times this one.
+        gain: amplification of the finest pattern instead of ``dt``; typical 3 to 40. A gain is met exactly whatever the
+            spacing. Exactly one of ``dt`` and ``gain`` is given.
+        num_steps: N. Few large steps reach farther at the same gain than many small ones.
+        engine: ``"spectral"`` (linear evolutions; the cost does not depend on ``num_steps``), ``"explicit"`` (the
+            recurrence above), or ``"auto"`` (spectral where it can be).
+
+    Shape:
+        - ``u``: logits ``B C H [W [D]]``, floating point, plain or MetaTensor.
+        - Output: plain tensor of the same shape; float32, or float64 where ``u`` is float64. Always computed outside
+          autocast: a rounding error of half precision would be amplified by the gain.
+
+    Raises:
+        TypeError: an integer or complex tensor.
+        ValueError: arguments out of range; a spacing that is not the image's; fewer than one spatial axis.
+
+    References:
+        Liu et al., arXiv 2307.07344, eq. (5) and (6). They keep every step for the backward pass; here the operator is
+        applied to the gradient again, since it is self-adjoint.
+
+    Example:
+        >>> import torch
+        >>> from monai_iel import HeatDiffusion
+        >>> layer = InverseEvolution(HeatDiffusion(), grid=Grid((0.9, 0.9)), gain=38)
+        >>> layer
+        InverseEvolution(
+          num_steps=20, 2D: dt=0.0202, gain=38, length=0.899 mm, engine='spectral'
+          (term): HeatDiffusion(diffusivity=1.0)
+        )
+        >>> tuple(layer(torch.randn(2, 3, 16, 16)).shape)
+        (2, 3, 16, 16)
+        >>> layer3d = InverseEvolution(HeatDiffusion(), grid=Grid((1.0, 1.0, 2.5)), dt=0.1, num_steps=5)
+        >>> torch.allclose(layer3d(torch.ones(1, 2, 8, 8, 6)), torch.ones(1, 2, 8, 8, 6))
+        True
+    """
+
+    def __init__(
+        self,
+        term: EvolutionTerm,
+        *,
+        grid: Grid | None = None,
+        dt: float | None = None,
+        gain: float | None = None,
+        num_steps: int = 20,
+        engine: Engine = "auto",
+    ) -> None:
+        super().__init__()
+        self.grid = Grid() if grid is None else grid
+        self.stepping = Stepping(term, self.grid, dt=dt, gain=gain, num_steps=num_steps)
+        if engine not in get_args(Engine):
+            raise ValueError(f"engine must be one of {', '.join(get_args(Engine))}; got {engine!r}")
+        if engine == "spectral" and not isinstance(term, LinearTerm):
+            raise ValueError(f"the spectral engine needs a linear evolution; use engine='explicit' for {term}")
+        self.term = term
+        self.engine = engine if engine != "auto" else ("spectral" if isinstance(term, LinearTerm) else "explicit")
+        self._last_multiplier: tuple[object, torch.Tensor] | None = None
+
+    def forward(self, u: torch.Tensor, *, strength: float = 1.0, ratios: Sequence[float] | None = None) -> torch.Tensor:
+        """Amplify what the evolution would remove.
+
+        Args:
+            u: logits ``B C H [W [D]]``.
+            strength: factor on ``dt``, 0 to 1; 0 returns ``u`` in the computing precision.
+            ratios: voxel size of ``u`` in voxels of the grid, per axis, for a coarser level of deep supervision.
+        """
+        plain = self._checked(u)
+        grid = self.grid if ratios is None else self.grid.coarsened(ratios)
+        with torch.autocast(device_type=plain.device.type, enabled=False):
+            plain = plain.to(torch.float64 if plain.dtype == torch.float64 else torch.float32)
+            dt = self.stepping.dt(plain.ndim - 2) * strength
+            if dt == 0:
+                return plain
+            if not isinstance(self.term, LinearTerm):
+                return euler_recomputed(plain, lambda v: -self.term(v, grid), dt, self.stepping.num_steps)
+            operator = self._spectral(plain, grid, dt) if self.engine == "spectral" else self._explicit(grid, dt)
+            return _self_adjoint(plain, operator)
+
+    def _checked(self, u: torch.Tensor) -> torch.Tensor:
+        if not u.is_floating_point():
+            raise TypeError(f"InverseEvolution takes floating point logits, got {u.dtype}: call it on the network's output")
+        if u.ndim < 3:
+            raise ValueError(f"InverseEvolution takes B C H [W [D]], got the shape {tuple(u.shape)}")
+        self.grid.spacings(u.ndim - 2)
+        pixdim = getattr(u, "pixdim", None)  # a MetaTensor's; this package's lower layers do not import MONAI
+        if pixdim is not None:
+            for item in pixdim if isinstance(pixdim, (list, tuple)) else [pixdim]:
+                self.grid.check_spacing(item)
+            plain: torch.Tensor = u.as_tensor()  # type: ignore[attr-defined]
+            return plain
+        return u
+
+    def _explicit(self, grid: Grid, dt: float) -> Operator:
+        def operator(v: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(device_type=v.device.type, enabled=False):
+                return euler(v, lambda w: -self.term(w, grid), dt, self.stepping.num_steps)
+
+        return operator
+
+    def _spectral(self, u: torch.Tensor, grid: Grid, dt: float) -> Operator:
+        dtype, out_dtype = computing_dtype(u), u.dtype
+        multiplier = self._multiplier(u, grid, dt, dtype)
+        if multiplier.ndim == u.ndim - 1 and multiplier.shape[0] != u.shape[1]:
+            raise ValueError(
+                f"{self.term} has settings for {multiplier.shape[0]} classes, but the tensor has {u.shape[1]} channels"
+            )
+
+        def operator(v: torch.Tensor) -> torch.Tensor:
+            return apply_multiplier(v.to(dtype), multiplier, grid.boundary).to(out_dtype)
+
+        return operator
+
+    def _multiplier(self, u: torch.Tensor, grid: Grid, dt: float, dtype: torch.dtype) -> torch.Tensor:
+        """(1 + dt s(lambda))^N per eigenvalue; the last one is kept, since training repeats one shape."""
+        assert isinstance(self.term, LinearTerm)
+        key = (u.shape[2:], grid, dt, dtype, u.device, repr(self.term))
+        if self._last_multiplier is None or self._last_multiplier[0] != key:
+            rates = self.term.symbol(eigenvalues(u.shape[2:], grid))
+            powers = (1 + dt * rates) ** self.stepping.num_steps
+            self._last_multiplier = (key, powers.to(dtype=dtype, device=u.device))
+        return self._last_multiplier[1]
+
+    def extra_repr(self) -> str:
+        """Steps, gain and length in mm."""
+        return f"{self.stepping.describe()}, engine={self.engine!r}"

@@ -1,0 +1,208 @@
+"""The loss that sees the logits through an inverse evolution layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn.modules.loss import _Loss
+
+from monai_iel.layers.inverse_evolution import InverseEvolution
+
+__all__ = ["InverseEvolutionLoss"]
+
+# Losses of torch that take probabilities, and what takes logits instead.
+_TAKES_PROBABILITIES = {nn.BCELoss: "BCEWithLogitsLoss", nn.NLLLoss: "CrossEntropyLoss"}
+
+
+class InverseEvolutionLoss(_Loss):
+    r"""Any segmentation loss, seen through an inverse evolution layer: ``loss(layer(logits), target)``.
+
+    For training only. The network, its checkpoint and its inference stay what they are: validate and infer with the
+    network's own output. The layer and the wrapped loss run in at least float32, outside autocast.
+
+    Not for losses that regress intensities, and not for networks that end in a softmax or sigmoid: the layer needs
+    logits, and the wrapped loss has to hold the activation (``softmax=True``, ``sigmoid=True``).
+
+    Deep supervision: put MONAI's ``DeepSupervisionLoss`` around this loss. An output whose size is that of the
+    full-resolution output divided by a power of two, per axis, is treated as a coarser grid of the same field of view,
+    so that the layer reaches equally far in mm on each level. The full-resolution size is ``spatial_size``, or that of
+    the last output that is no such fraction of its predecessor.
+
+    Args:
+        loss: an instance of any segmentation loss of MONAI or torch that takes logits and holds its own activation.
+        layer: the layer, e.g. ``InverseEvolution(HeatDiffusion(), gain=38)``.
+        spatial_size: size of the full-resolution output where the layer's grid holds. Needed only where
+            full-resolution outputs come in sizes that are half or a quarter of each other.
+        check_finite: refuse a loss that is infinite or NaN. Reads one number from the device per call.
+
+    Shape:
+        - ``input``: logits ``B C H [W [D]]``, floating point, plain or MetaTensor, from any head (softmax, or one
+          sigmoid per channel).
+        - ``target``: whatever the wrapped loss takes: class map ``B 1 H [W [D]]`` or one-hot ``B C H [W [D]]``, integer,
+          boolean or float, plain or MetaTensor. ``torch.nn.CrossEntropyLoss`` also gets class maps with the channel
+          axis that MONAI's pipelines keep.
+
+    Raises:
+        TypeError: ``loss`` is a class or no module; integer logits; a list of outputs.
+        ValueError: a Dice-like loss without an activation; a loss that takes probabilities; probabilities given as
+            logits (channels that sum to 1, looked at on the first call); a target of another size; a spacing that is
+            not the grid's; a loss that is not finite.
+
+    References:
+        Liu et al., arXiv 2307.07344, section 3.1.
+
+    Example:
+        >>> import torch
+        >>> from monai.losses import DiceCELoss
+        >>> from monai_iel import HeatDiffusion
+        >>> dice_ce = DiceCELoss(to_onehot_y=True, softmax=True)
+        >>> loss = InverseEvolutionLoss(dice_ce, InverseEvolution(HeatDiffusion(), gain=38))
+        >>> logits, label = torch.randn(2, 3, 16, 16, requires_grad=True), torch.randint(0, 3, (2, 1, 16, 16))
+        >>> loss(logits, label).backward()
+        >>> logits3d, label3d = torch.randn(1, 3, 8, 8, 8), torch.randint(0, 3, (1, 1, 8, 8, 8))
+        >>> loss.set_strength(0.0)  # the plain loss
+        >>> bool(loss(logits3d, label3d) == dice_ce(logits3d, label3d))
+        True
+    """
+
+    def __init__(
+        self,
+        loss: nn.Module,
+        layer: InverseEvolution,
+        *,
+        spatial_size: Sequence[int] | None = None,
+        check_finite: bool = True,
+    ) -> None:
+        super().__init__()
+        if not isinstance(loss, nn.Module):
+            raise TypeError(f"loss must be an instance of a loss, e.g. DiceCELoss(to_onehot_y=True, softmax=True); got {loss!r}")
+        if not isinstance(layer, InverseEvolution):
+            raise TypeError(f"layer must be an InverseEvolution; got {type(layer).__name__}")
+        _refuse_without_activation(loss)
+        self.loss = loss
+        self.layer = layer
+        self.spatial_size = None if spatial_size is None else tuple(int(n) for n in spatial_size)
+        self.check_finite = check_finite
+        self.strength = 1.0
+        self._full_size = self.spatial_size
+        self._input_seen = False
+
+    def set_strength(self, strength: float) -> None:
+        """Scale the layer's ``dt``: 0 is the plain loss, 1 the layer as it was set up.
+
+        For a warm-up, hand this method to MONAI's ``ParamSchedulerHandler`` with ``event="iteration_started"``, since
+        its default event would run the first iteration at full strength.
+
+        Raises:
+            ValueError: outside [0, 1].
+        """
+        if not 0 <= float(strength) <= 1:
+            raise ValueError(f"strength must lie in [0, 1]; got {strength}")
+        self.strength = float(strength)
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The wrapped loss of the amplified logits."""
+        self._check_shapes(input, target)
+        self._check_spacing(input, target)
+        # Once here: every small operation on a MetaTensor costs about six times that on a plain tensor.
+        logits, labels = _plain(input), _plain(target)
+        if not self._input_seen:
+            self._check_logits(logits)
+        with torch.autocast(device_type=logits.device.type, enabled=False):
+            amplified = self.layer(logits, strength=self.strength, ratios=self._ratios(logits.shape[2:]))
+            value: torch.Tensor = self.loss(amplified, _target_for(self.loss, amplified, labels))
+        if self.check_finite and not torch.isfinite(value).all():
+            raise ValueError(
+                f"the loss is not finite: the logits lie in [{float(logits.min()):.4g}, {float(logits.max()):.4g}] and the "
+                f"layer is {self.layer.stepping.describe()}; keep the network's last convolution in float32, lower the "
+                f"learning rate or the gain, or warm the strength up (set_strength)"
+            )
+        return value
+
+    def _check_shapes(self, input: torch.Tensor, target: torch.Tensor) -> None:
+        if not isinstance(input, torch.Tensor):
+            raise TypeError(
+                f"input must be a tensor of logits, got {type(input).__name__}: for deep supervision use "
+                f"DeepSupervisionLoss(InverseEvolutionLoss(...)), with DeepSupervisionLoss outermost"
+            )
+        without_channel = isinstance(self.loss, nn.CrossEntropyLoss) and target.ndim == input.ndim - 1
+        found = target.shape[1:] if without_channel else target.shape[2:]
+        if input.shape[2:] != found or (target.ndim != input.ndim and not without_channel):
+            stacked = input.ndim == target.ndim + 1 and input.shape[3:] == target.shape[2:]
+            mend = (
+                "these look like stacked deep-supervision outputs: pass torch.unbind(input, dim=1) to DeepSupervisionLoss"
+                if stacked
+                else "logits are B C H [W [D]], the target B 1 H [W [D]] or one-hot, of the same spatial size"
+            )
+            raise ValueError(f"input has the shape {tuple(input.shape)} and target {tuple(target.shape)}: {mend}")
+
+    def _check_spacing(self, *tensors: torch.Tensor) -> None:
+        for tensor in tensors:
+            pixdim = getattr(tensor, "pixdim", None)  # a MetaTensor's: one per item where it is a batch
+            if pixdim is not None:
+                for item in pixdim if isinstance(pixdim, (list, tuple)) else [pixdim]:
+                    self.layer.grid.check_spacing(item)
+
+    def _check_logits(self, logits: torch.Tensor) -> None:
+        sums = logits.detach().float().sum(dim=1)
+        if logits.shape[1] > 1 and bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all()):
+            raise ValueError(
+                "input holds probabilities (its channels sum to 1), but the layer works on logits: take the softmax off "
+                "the network's end and give the wrapped loss softmax=True"
+            )
+        self._input_seen = True
+
+    def _ratios(self, size: torch.Size) -> list[float] | None:
+        """Voxels of the full-resolution grid per voxel of this output, or None at full resolution."""
+        full = self._full_size
+        if full is None or (self.spatial_size is None and not _is_level_of(size, full)):
+            self._full_size = full = tuple(size)
+        if len(full) != len(size):
+            raise ValueError(f"spatial_size has {len(full)} numbers, but the logits have {len(size)} spatial axes")
+        return None if tuple(size) == full else [n / m for n, m in zip(full, size, strict=True)]
+
+    def extra_repr(self) -> str:
+        """The strength."""
+        return f"strength={self.strength}"
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    as_tensor = getattr(tensor, "as_tensor", None)
+    plain: torch.Tensor = as_tensor() if as_tensor is not None else tensor
+    return plain
+
+
+def _is_level_of(size: Sequence[int], full: Sequence[int]) -> bool:
+    """Whether strided convolutions turn ``full`` into ``size``: per axis ``full / 2^k`` rounded up or down, some k > 0."""
+    if len(size) != len(full) or tuple(size) == tuple(full):
+        return tuple(size) == tuple(full)
+    for n, m in zip(full, size, strict=True):
+        halvings = round(math.log2(n / m)) if m > 0 else -1
+        if halvings < 0 or m not in (n // 2**halvings, -(-n // 2**halvings)):
+            return False
+    return True
+
+
+def _target_for(loss: nn.Module, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """What torch's own losses need and MONAI's already do: no channel axis and int64, or the logits' dtype."""
+    if isinstance(loss, nn.CrossEntropyLoss):
+        if target.ndim == logits.ndim and target.shape[1] == 1 and logits.shape[1] > 1:
+            return target.squeeze(1).long()
+        return target.long() if target.ndim < logits.ndim else target.to(logits.dtype)
+    return target.to(logits.dtype) if isinstance(loss, nn.BCEWithLogitsLoss) or target.dtype == torch.bool else target
+
+
+def _refuse_without_activation(loss: nn.Module) -> None:
+    for part in loss.modules():
+        for kind, instead in _TAKES_PROBABILITIES.items():
+            if isinstance(part, kind):
+                raise ValueError(f"{kind.__name__} takes probabilities, but the layer works on logits: use {instead}")
+        switches = [getattr(part, name, ...) for name in ("sigmoid", "softmax", "other_act")]
+        if ... not in switches and not any(switches):
+            raise ValueError(
+                f"{type(part).__name__} has no activation, so it would take the amplified logits for probabilities: give it "
+                f"softmax=True (exclusive classes) or sigmoid=True (one channel, or overlapping classes)"
+            )

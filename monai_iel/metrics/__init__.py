@@ -1,0 +1,19 @@
+"""Metrics in mm that count misses, and calibration: MONAI's conventions, one value per case and structure."""
+
+from __future__ import annotations
+
+from .calibration import ExpectedCalibrationErrorMetric, compute_expected_calibration_error
+from .hausdorff import PhysicalHausdorffDistanceMetric, compute_physical_hausdorff_distance
+from .misses import MissCountMetric, compute_misses
+from .surface_dice import PhysicalSurfaceDiceMetric, compute_physical_surface_dice
+
+__all__ = [
+    "PhysicalHausdorffDistanceMetric",
+    "compute_physical_hausdorff_distance",
+    "PhysicalSurfaceDiceMetric",
+    "compute_physical_surface_dice",
+    "MissCountMetric",
+    "compute_misses",
+    "ExpectedCalibrationErrorMetric",
+    "compute_expected_calibration_error",
+]

@@ -1,0 +1,190 @@
+"""What all annotation-noise models have in common: reading a label, the case's own random numbers, writing it back."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from monai.config import NdarrayOrTensor
+from monai.data.meta_tensor import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.transforms import Transform
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy, get_equivalent_dtype
+from numpy.typing import NDArray
+
+from monai_iel.transforms.label_noise.checks import check_whole
+
+__all__ = ["LabelNoise", "NoiseModel", "derive_generator", "read_label", "write_label"]
+
+
+def derive_generator(*identity: Any) -> np.random.Generator:
+    """Return a generator that depends on nothing but ``identity`` (values that JSON can hold).
+
+    The seed is a SHA-256 of canonical JSON: the same in every process, on every platform and for every hash seed of
+    Python, and unrelated for identities that differ in one digit.
+    """
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
+
+
+def read_label(label: NdarrayOrTensor) -> tuple[NDArray[np.int32], tuple[float, ...]]:
+    """Return the class map of a channel-first label as an array of its own, and the spacing in mm per axis."""
+    if not isinstance(label, (np.ndarray, torch.Tensor)):
+        raise TypeError(
+            f"label is a {type(label).__name__}, expected a numpy array or a torch tensor of shape 1 H W [D]"
+        )
+    shape = tuple(label.shape)
+    if len(shape) not in (3, 4):
+        raise ValueError(
+            f"label has shape {shape}, expected 1 H W or 1 H W D; add the channel with EnsureChannelFirstd"
+        )
+    if shape[0] != 1:
+        raise ValueError(
+            f"label has {shape[0]} channels (shape {shape}), expected one channel of class numbers, 1 H W [D]; use "
+            "AsDiscreted(argmax=True) for a one-hot label, EnsureChannelFirstd for one without a channel"
+        )
+    values = convert_to_numpy(label)[0]
+    with np.errstate(invalid="ignore"):  # NaN and infinity are reported below
+        whole = np.array(values, dtype=np.int32)  # always a copy: the models may write into it
+    if not np.array_equal(whole, values):
+        found = values[whole != values].flat[0]
+        raise ValueError(
+            f"label holds the value {found}, expected whole class numbers below 2^31; resample labels with "
+            "mode='nearest'"
+        )
+    return whole, read_spacing(label)
+
+
+def read_spacing(label: NdarrayOrTensor) -> tuple[float, ...]:
+    """Return the voxel size in mm per spatial axis of a MetaTensor, 1 mm for an array without geometry."""
+    axes = label.ndim - 1
+    if not isinstance(label, MetaTensor):
+        return (1.0,) * axes
+    # All rows of the affine count: an oblique 2D slice has parts of its in-plane axes in the third one.
+    spacing = affine_to_spacing(label.affine, r=len(label.affine) - 1)
+    return tuple(float(size) for size in spacing[:axes])
+
+
+def write_label(noisy: NDArray[np.int32], like: NdarrayOrTensor) -> NdarrayOrTensor:
+    """Return ``noisy`` with a channel in the container, dtype, device and geometry of ``like``."""
+    dtype = np.dtype(get_equivalent_dtype(like.dtype, np.ndarray))
+    highest = {"b": 1, "f": 2**31}.get(dtype.kind) or np.iinfo(dtype).max
+    if noisy.size and noisy.max() > highest:
+        raise ValueError(
+            f"the noise drew class {noisy.max()}, but the label's dtype {like.dtype} holds at most {highest}; "
+            "convert the label to a wider dtype first, for instance with CastToTyped"
+        )
+    return convert_to_dst_type(noisy[None], like)[0]
+
+
+class NoiseModel:
+    """A name, parameters and a seed: what identifies a noise in random numbers, manifests and ``repr``.
+
+    A subclass sets ``model`` and keeps every argument of its ``__init__`` in an attribute of the same name, as plain
+    Python numbers, strings and tuples.
+    """
+
+    model: ClassVar[str]
+    seed: int
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The arguments of the constructor except the seed."""
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names if name != "seed"}
+
+    def describe(self, case_id: str | int) -> dict[str, Any]:
+        """Return what a manifest records of this noise for one case; ``json.dumps`` takes it."""
+        return {"case": check_case_id(case_id), "model": self.model, "parameters": self.parameters, "seed": self.seed}
+
+    def __repr__(self) -> str:
+        arguments = {**self.parameters, "seed": self.seed}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+
+
+def check_case_id(case_id: str | int) -> str:
+    """Return the case id as text; 7 and "7" are the same case."""
+    if isinstance(case_id, bool) or not isinstance(case_id, (str, int, np.integer)) or case_id == "":
+        raise TypeError(
+            f"case_id is {case_id!r} ({type(case_id).__name__}), expected a name or a whole number that is the same on "
+            "every machine; give each entry of the data list an 'id'"
+        )
+    return str(case_id)
+
+
+class LabelNoise(NoiseModel, Transform):
+    """Base of the annotation-noise models that are fixed per case.
+
+    A wrong annotation stays wrong in every epoch. So the noise is a function of (model, parameters, seed, case id) and
+    nothing else; it is not ``Randomizable``, and `CacheDataset` caches its result. Two noises in one chain with equal
+    model, parameters and seed draw the same numbers: give them different seeds.
+
+    To add a model, write one file with one subclass: ``model`` (its name), ``__init__`` with keyword-only arguments and
+    ``seed=0``, and `corrupt`. All lengths are in mm, all loops over axes, so that 2D and 3D share the code. Its
+    dictionary twin hands an instance to `LabelNoised`.
+
+    Args:
+        seed: chooses another realisation of the noise for all cases.
+
+    Shape:
+        - label: ``1 H W [D]``, whole class numbers, any integer or float dtype; numpy array, torch tensor or
+            MetaTensor.
+        - output: the same shape, container, dtype, device, affine and metadata. The label itself stays as it is.
+
+    Raises:
+        ValueError: if the label has another shape, more than one channel, fractions, or drawn classes that its dtype
+            cannot hold.
+        TypeError: if the label is no array, or the case id neither text nor a whole number.
+
+    The numbers come from `numpy.random.default_rng`; NumPy promises its streams within a version, and states every
+    change in its release notes.
+
+    Example::
+
+        >>> import numpy as np
+        >>> class Shift(LabelNoise):
+        ...     '''Every annotation is displaced by 0 to `most` voxels along the first axis.'''
+        ...     model = "shift"
+        ...     def __init__(self, *, most, seed=0):
+        ...         super().__init__(seed=seed)
+        ...         self.most = most
+        ...     def corrupt(self, label, spacing, rng):
+        ...         return np.roll(label, rng.integers(0, self.most + 1), axis=0)
+        >>> noise = Shift(most=3)
+        >>> disc, ball = np.zeros((1, 8, 8)), np.zeros((1, 8, 8, 8))
+        >>> noise(disc, "case-1").shape, noise(ball, "case-1").shape
+        ((1, 8, 8), (1, 8, 8, 8))
+        >>> noise.describe("case-1")
+        {'case': 'case-1', 'model': 'shift', 'parameters': {'most': 3}, 'seed': 0}
+    """
+
+    backend = [TransformBackends.NUMPY]  # noqa: RUF012  (MONAI's own class attribute)
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = check_whole("seed", seed)
+
+    def __call__(self, label: NdarrayOrTensor, case_id: str | int) -> NdarrayOrTensor:
+        """Return the noisy copy of the label that belongs to ``case_id``."""
+        clean, spacing = read_label(label)
+        return write_label(self.corrupt(clean, spacing, self.generator(case_id)), label)
+
+    def generator(self, case_id: str | int) -> np.random.Generator:
+        """Return the random numbers of one case: the only source of chance in all models."""
+        return derive_generator(self.model, self.parameters, self.seed, check_case_id(case_id))
+
+    @abstractmethod
+    def corrupt(
+        self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
+    ) -> NDArray[np.int32]:
+        """Return the noisy class map.
+
+        Args:
+            label: class map of shape ``H W [D]``, a copy that may be written into.
+            spacing: voxel size in mm along each axis of ``label``.
+            rng: the case's random numbers; draw from nothing else.
+        """
