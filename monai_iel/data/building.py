@@ -11,24 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MADE_BY", "building_folder", "write_bytes", "write_json"]
+from monai_iel.files import write_bytes
+
+__all__ = ["MADE_BY", "building_folder", "write_json"]
 
 MADE_BY = "monai_iel"
 """Value of the key ``made_by`` in every dataset.json written here; only folders that carry it are ever replaced."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` at once: a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` as indented UTF-8 JSON, at once (see `write_bytes`)."""
+    """Write ``content`` as indented UTF-8 JSON, at once (see `monai_iel.files`)."""
     write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 

@@ -10,6 +10,7 @@ from .metric_handlers import (
     PhysicalSurfaceDiceHandler,
 )
 from .overlay import SegmentationOverlayHandler
+from .training_checkpoint import TrainingCheckpointHandler
 
 __all__ = [
     "CaseTableHandler",
@@ -18,4 +19,5 @@ __all__ = [
     "PhysicalHausdorffDistanceHandler",
     "PhysicalSurfaceDiceHandler",
     "SegmentationOverlayHandler",
+    "TrainingCheckpointHandler",
 ]

@@ -17,7 +17,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.utils import string_list_all_gather
 
-from ._files import write_text
+from monai_iel.files import write_text
 from ._summary import Values, summarise
 
 __all__ = ["CaseTableHandler"]

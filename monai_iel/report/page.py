@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from monai_iel.handlers._files import write_text
+from monai_iel.files import write_text
 
 from ._format import MISSING, Best, lay_out
 from ._pictures import Curve, colour_code, curves_uri, picture_uri

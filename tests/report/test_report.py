@@ -211,7 +211,7 @@ def test_a_failed_write_keeps_the_old_page(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("monai_iel.handlers._files.os.replace", full_disk)
+    monkeypatch.setattr("monai_iel.files.os.replace", full_disk)
     with pytest.raises(OSError, match="disk full"):
         Report("new").write(path)
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]

@@ -6,11 +6,11 @@ import os
 import uuid
 from pathlib import Path
 
-__all__ = ["write_text"]
+__all__ = ["write_bytes", "write_text"]
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 text at once, making the folder: a reader sees the old file or the new one, never a part.
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write at once, making the folder: a reader sees the old file or the new one, never a part.
 
     Raises:
         OSError: where the folder cannot be made or written to; nothing is left behind.
@@ -18,8 +18,13 @@ def write_text(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.write_bytes(text.encode("utf-8"))
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write UTF-8 text at once, see :func:`write_bytes`."""
+    return write_bytes(path, text.encode("utf-8"))

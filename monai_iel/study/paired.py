@@ -1,0 +1,132 @@
+"""Plain training, the same smoothed afterwards, and training through an IEL: same seeds, same noise, clean test labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai_iel.files import write_text
+from monai_iel.study.runs import BundleRun
+
+__all__ = ["PairedStudy", "Row", "mean_table"]
+
+_SUMMARY_METRICS = ("dice", "hd95_mm", "surface_dice", "ece")
+PLAIN, SMOOTHED, CLEAN = "plain", "plain + Evolve", "clean labels"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluated network: means over the test cases."""
+
+    method: str
+    epoch: str
+    seed: int
+    dice: float | None
+    hd95_mm: float | None
+    hd95_missed: int
+    surface_dice: float | None
+    ece: float | None
+    train_seconds: float
+
+
+@dataclass(frozen=True)
+class PairedStudy:
+    """A paired comparison on one data set with one noise.
+
+    Args:
+        folder: where everything is written; complete trainings in it are reused.
+        data: overlay of the data set.
+        noise: overlay of the annotation noise, or None.
+        iels: overlays of the IELs.
+        seeds: each trains every method once, from the same initial weights.
+        loss: overlay of the base loss, or None for the bundle's own.
+        clean: train on clean labels as well.
+        epochs: which epochs are evaluated: ``"last"``, ``"best"`` (of the noisy validation).
+        settings: config ids and values for all runs.
+    """
+
+    folder: Path
+    data: str
+    noise: str | None = None
+    iels: tuple[str, ...] = ("iel/heat",)
+    seeds: tuple[int, ...] = (0,)
+    loss: str | None = None
+    clean: bool = False
+    epochs: tuple[str, ...] = ("last",)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def methods(self) -> dict[str, tuple[str, ...]]:
+        """Overlays of each training, by the method's name."""
+        base = (self.data, *([self.loss] if self.loss else []))
+        noisy = (*base, *([self.noise] if self.noise else []))
+        named = {PLAIN: noisy, **{f"{Path(iel).stem} IEL": (*noisy, iel) for iel in self.iels}}
+        return {**named, CLEAN: base} if self.clean else named
+
+    def run(self, method: str, seed: int) -> BundleRun:
+        """The bundle run of a method and seed."""
+        folder = self.folder / f"seed{seed}" / method.replace(" ", "-")
+        # An IEL's own settings mean nothing to the other runs, and would only make their configs differ.
+        overlays = self.methods()[method]
+        used = {k: v for k, v in self.settings.items() if not k.startswith("iel_") or any("iel/" in o for o in overlays)}
+        return BundleRun(overlays, {**used, "seed": seed}, folder)
+
+    def compare(self) -> list[Row]:
+        """Train and evaluate everything; writes ``results.csv`` and ``results.json`` after each method."""
+        rows: list[Row] = []
+        for seed in self.seeds:
+            for method in self.methods():
+                print(f"--- {method}, seed {seed}", flush=True)
+                run = self.run(method, seed)
+                seconds = run.train()
+                for epoch in self.epochs:
+                    rows += self._evaluated(run, method, epoch, seed, seconds)
+                self._write(rows)
+        return rows
+
+    def _evaluated(self, run: BundleRun, method: str, epoch: str, seed: int, seconds: float) -> list[Row]:
+        weights = "model_last.pt" if epoch == "last" else "model.pt"
+        rows = [_row(method, epoch, seed, run.evaluate(epoch, weights=weights), seconds)]
+        if method == PLAIN:
+            gain = {f"smoothing_{k}": self.settings[f"iel_{k}"] for k in ("gain", "steps") if f"iel_{k}" in self.settings}
+            summary = run.evaluate(f"{epoch}-evolve", weights=weights, overlays=["evolve"], **gain)
+            rows.append(_row(SMOOTHED, epoch, seed, summary, seconds))
+        return rows
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        records = [asdict(row) for row in rows]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        write_text(self.folder / "results.csv", text.getvalue())
+        study = {**asdict(self), "folder": str(self.folder)}
+        write_text(self.folder / "results.json", json.dumps({"study": study, "rows": records}, indent=2) + "\n")
+
+
+def mean_table(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """A row per method and epoch: means over the seeds, the spread of Dice, and the difference from plain, paired."""
+    table: list[dict[str, object]] = []
+    plain = {(r.epoch, r.seed): r.dice for r in rows if r.method == PLAIN}
+    for method, epoch in dict.fromkeys((r.method, r.epoch) for r in rows):
+        group = [r for r in rows if (r.method, r.epoch) == (method, epoch)]
+        entry: dict[str, object] = {"method": method, "epoch": epoch, "seeds": len(group)}
+        for name in _SUMMARY_METRICS:
+            values = [v for r in group if (v := getattr(r, name)) is not None]
+            entry[name] = statistics.fmean(values) if values else None
+        gains = [r.dice - p for r in group if r.dice is not None and (p := plain.get((epoch, r.seed))) is not None]
+        entry["Dice against plain"] = ", ".join(f"{g:+.4f}" for g in gains) if method != PLAIN else None
+        entry["missed"] = sum(r.hd95_missed for r in group)
+        entry["training s"] = round(statistics.fmean(r.train_seconds for r in group))
+        table.append(entry)
+    return table
+
+
+def _row(method: str, epoch: str, seed: int, summary: Mapping[str, Any], seconds: float) -> Row:
+    means = {name: summary["metrics"][name]["mean"] for name in _SUMMARY_METRICS}
+    return Row(method, epoch, seed, hd95_missed=summary["counts"]["hd95_missed"]["sum"], train_seconds=seconds, **means)

@@ -1,0 +1,113 @@
+"""Runs of a bundle from Python: train, evaluate, segment. One training loop for all: the bundle's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+
+from monai_iel.data import load_datalist
+from monai_iel.files import write_text
+from monai_iel.resources import bundle_root, overlay
+
+__all__ = ["BundleRun", "root_cause"]
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The error at the bottom of the chain: MONAI wraps what a config's component or a transform raises."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+@dataclass(frozen=True)
+class BundleRun:
+    """A bundle with its overlays and settings, and the folder it works in.
+
+    Args:
+        overlays: names (``"iel/heat"``) or files of overlay configs, in order.
+        settings: config ids and their values, as on MONAI's command line.
+        folder: where the run writes: ``train/``, ``evaluate-.../``, ``segment/``.
+        bundle: name of the bundle.
+        quiet: loggers that speak only of errors.
+    """
+
+    overlays: tuple[str, ...]
+    settings: Mapping[str, Any]
+    folder: Path
+    bundle: str = "noisy_annotation_segmentation"
+    quiet: tuple[str, ...] = ("ignite", "monai.handlers.StatsHandler", "monai.bundle.workflows")
+
+    def train(self) -> float:
+        """Train, unless the same training is complete; returns its seconds."""
+        out = self.folder / "train"
+        done, key = out / "finished.json", self._key()
+        if done.exists():
+            found = json.loads(done.read_text())
+            if found["key"] == key:
+                return float(found["seconds"])
+        start = time.perf_counter()
+        self._run(["train"], [], {"output_dir": str(out)})
+        seconds = time.perf_counter() - start
+        write_text(done, json.dumps({"key": key, "seconds": seconds}) + "\n")
+        return seconds
+
+    def evaluate(self, name: str, *, weights: str = "model_last.pt", overlays: Sequence[str] = (), **settings: Any) -> dict[str, Any]:
+        """Evaluate on clean test labels into ``evaluate-NAME``; returns the summary that the bundle writes."""
+        out = self.folder / f"evaluate-{name}"
+        self._run(["train", "evaluate"], overlays, {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **settings})
+        summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
+        return summary
+
+    def segment(self, images: Sequence[str], *, weights: str = "model_last.pt") -> Path:
+        """Segment image files through the bundle's ``inference.yaml``; returns the folder of the label maps."""
+        out = self.folder / "segment"
+        data = {"dataset#data": [{"image": path} for path in images]}
+        self._run(["inference"], [], {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **data})
+        return out
+
+    def content(self, *expressions: str) -> list[Any]:
+        """Values of config expressions, e.g. ``"@train::cases"``, in the training config, without running it."""
+        parts = {f"content_{i}": expression for i, expression in enumerate(expressions)}
+        workflow = self._workflow(["train"], [], {"output_dir": str(self.folder / "train"), **parts})
+        return [workflow.parser.get_parsed_content(name) for name in parts]
+
+    def test_cases(self) -> list[dict[str, str]]:
+        """The test section of the data list."""
+        path, dims = self.content("@dataset_json", "@spatial_dims")
+        return load_datalist(path, "test", spatial_dims=dims, check="off")
+
+    def _workflow(self, configs: Sequence[str], overlays: Sequence[str], settings: Mapping[str, Any]) -> ConfigWorkflow:
+        root = bundle_root(self.bundle)
+        files = [root / "configs" / f"{configs[0]}.yaml"]
+        files += [overlay(name) for name in self.overlays]
+        files += [root / "configs" / f"{name}.yaml" for name in configs[1:]] + [overlay(name) for name in overlays]
+        for name in self.quiet:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        return ConfigWorkflow(
+            config_file=[str(f) for f in files],
+            meta_file=str(root / "configs" / "metadata.json"),
+            logging_file=False,
+            workflow_type="infer" if configs[0] == "inference" else "train",
+            bundle_root=str(root),
+            **{**self.settings, **settings},
+        )
+
+    def _run(self, configs: Sequence[str], overlays: Sequence[str], settings: Mapping[str, Any]) -> None:
+        workflow = self._workflow(configs, overlays, settings)
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+
+    def _key(self) -> str:
+        """Changes with the bundle's training config, the overlays' text and the settings."""
+        files = [bundle_root(self.bundle) / "configs" / "train.yaml", *(overlay(name) for name in self.overlays)]
+        text = json.dumps([[f.read_text() for f in files], dict(self.settings)], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
