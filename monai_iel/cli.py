@@ -19,7 +19,12 @@ try:
 except ImportError as error:
     raise ImportError("the command line needs the extra 'cli': pip install 'monai-iel[cli]'") from error
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Inverse Evolution Layers for MONAI.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Inverse Evolution Layers for MONAI.",
+)
 
 
 @app.callback()
@@ -39,12 +44,16 @@ def bundle(
 @app.command()
 def paired(
     out: Annotated[Path, typer.Argument(help="Folder for everything; complete trainings in it are reused.")],
-    data: Annotated[str, typer.Option(help="Overlay of the data set, e.g. data/phantom, data/wbc, or a file.")] = "data/phantom",
+    data: Annotated[
+        str, typer.Option(help="Overlay of the data set, e.g. data/phantom, data/wbc, or a file.")
+    ] = "data/phantom",
     noise: Annotated[str, typer.Option(help="Overlay of the annotation noise; 'none' for none.")] = "noise/block",
     iel: Annotated[list[str] | None, typer.Option(help="Overlay of an IEL; may be given several times.")] = None,
     loss: Annotated[str | None, typer.Option(help="Overlay of the base loss.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed; may be given several times.")] = None,
-    epoch: Annotated[list[str] | None, typer.Option(help="'last', 'best' (of the noisy validation); several times.")] = None,
+    epoch: Annotated[
+        list[str] | None, typer.Option(help="'last', 'best' (of the noisy validation); several times.")
+    ] = None,
     clean: Annotated[bool, typer.Option(help="Train on clean labels too.")] = False,
     segment: Annotated[bool, typer.Option(help="Segment the test images and show them in the report.")] = True,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Config id and value, e.g. max_epochs=5.")] = None,

@@ -19,7 +19,9 @@ def _folder(name: str) -> Path:
     for candidate in (package / name, package.parent / name):
         if candidate.is_dir():
             return candidate
-    raise FileNotFoundError(f"the folder {name!r} is neither in {package} nor beside it: the installation is incomplete")
+    raise FileNotFoundError(
+        f"the folder {name!r} is neither in {package} nor beside it: the installation is incomplete"
+    )
 
 
 def bundle_root(name: str) -> Path:

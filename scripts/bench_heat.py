@@ -113,7 +113,9 @@ def main() -> None:
     for name, (low, mid, high) in result["milliseconds"].items():  # type: ignore[attr-defined]
         kept = result["kept_for_backward_MB"][name]  # type: ignore[index]
         print(f"{name:12s} {mid:9.2f} ms  (quartiles {low:.2f} to {high:.2f})   kept for backward {kept:7.2f} MB")
-    print(f"ratio {result['ratio']:.1f}; results differ by {result['relative_difference']:.1e}; logits {result['logits_MB']:.2f} MB")
+    print(
+        f"ratio {result['ratio']:.1f}; results differ by {result['relative_difference']:.1e}; logits {result['logits_MB']:.2f} MB"
+    )
     print(f"floors: copy {result['floor_copy_ms']:.2f} ms, multiply-adds {result['floor_multiply_adds_ms']:.2f} ms")
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -133,7 +133,9 @@ class InverseEvolution(nn.Module):
 
     def _checked(self, u: torch.Tensor) -> torch.Tensor:
         if not u.is_floating_point():
-            raise TypeError(f"InverseEvolution takes floating point logits, got {u.dtype}: call it on the network's output")
+            raise TypeError(
+                f"InverseEvolution takes floating point logits, got {u.dtype}: call it on the network's output"
+            )
         if u.ndim < 3:
             raise ValueError(f"InverseEvolution takes B C H [W [D]], got the shape {tuple(u.shape)}")
         self.grid.spacings(u.ndim - 2)

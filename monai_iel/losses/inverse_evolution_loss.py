@@ -78,7 +78,9 @@ class InverseEvolutionLoss(_Loss):
     ) -> None:
         super().__init__()
         if not isinstance(loss, nn.Module):
-            raise TypeError(f"loss must be an instance of a loss, e.g. DiceCELoss(to_onehot_y=True, softmax=True); got {loss!r}")
+            raise TypeError(
+                f"loss must be an instance of a loss, e.g. DiceCELoss(to_onehot_y=True, softmax=True); got {loss!r}"
+            )
         if not isinstance(layer, InverseEvolution):
             raise TypeError(f"layer must be an InverseEvolution; got {type(layer).__name__}")
         _refuse_without_activation(loss)

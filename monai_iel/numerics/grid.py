@@ -43,7 +43,9 @@ class Grid:
         isotropic = isinstance(given, (int, float))
         sizes = (float(given),) if isinstance(given, (int, float)) else tuple(float(h) for h in given)
         if not sizes or not all(math.isfinite(h) and h > 0 for h in sizes):
-            raise ValueError(f"spacing must be positive and finite, one number or one per spatial axis; got {self.spacing!r}")
+            raise ValueError(
+                f"spacing must be positive and finite, one number or one per spatial axis; got {self.spacing!r}"
+            )
         if self.boundary not in get_args(Boundary):
             raise ValueError(f"boundary must be one of {', '.join(get_args(Boundary))}; got {self.boundary!r}")
         object.__setattr__(self, "spacing", sizes[0] if isotropic else sizes)

@@ -85,7 +85,9 @@ def _add_segmentations(report: Report, study: PairedStudy, segmented: Mapping[st
     run = study.run(PLAIN, study.seeds[0])
     cases, dims = (run.test_cases(), *run.content("@spatial_dims")) if segmented else ([], 0)
     legend = {_LABEL: _COLOURS[_LABEL], **{m: OKABE_ITO[c] for m, c in zip(segmented, _OTHERS, strict=False)}}
-    load = Compose([LoadImage(image_only=True), EnsureChannelFirst(), *([Orientation("RAS", labels=None)] if dims == 3 else [])])
+    load = Compose(
+        [LoadImage(image_only=True), EnsureChannelFirst(), *([Orientation("RAS", labels=None)] if dims == 3 else [])]
+    )
     pictures = []
     for case in cases[:6]:
         masks = {_LABEL: load(case["label"])[0]}

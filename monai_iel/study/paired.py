@@ -71,10 +71,7 @@ class PairedStudy:
     def run(self, method: str, seed: int) -> BundleRun:
         """The bundle run of a method and seed."""
         folder = self.folder / f"seed{seed}" / method.replace(" ", "-")
-        # An IEL's own settings mean nothing to the other runs, and would only make their configs differ.
-        overlays = self.methods()[method]
-        used = {k: v for k, v in self.settings.items() if not k.startswith("iel_") or any("iel/" in o for o in overlays)}
-        return BundleRun(overlays, {**used, "seed": seed}, folder)
+        return BundleRun(self.methods()[method], {**self.settings, "seed": seed}, folder)
 
     def compare(self) -> list[Row]:
         """Train and evaluate everything; writes ``results.csv`` and ``results.json`` after each method."""
@@ -93,8 +90,7 @@ class PairedStudy:
         weights = "model_last.pt" if epoch == "last" else "model.pt"
         rows = [_row(method, epoch, seed, run.evaluate(epoch, weights=weights), seconds)]
         if method == PLAIN:
-            gain = {f"smoothing_{k}": self.settings[f"iel_{k}"] for k in ("gain", "steps") if f"iel_{k}" in self.settings}
-            summary = run.evaluate(f"{epoch}-evolve", weights=weights, overlays=["evolve"], **gain)
+            summary = run.evaluate(f"{epoch}-evolve", weights=weights, overlays=["evolve"])
             rows.append(_row(SMOOTHED, epoch, seed, summary, seconds))
         return rows
 

@@ -59,10 +59,16 @@ class BundleRun:
         write_text(done, json.dumps({"key": key, "seconds": seconds}) + "\n")
         return seconds
 
-    def evaluate(self, name: str, *, weights: str = "model_last.pt", overlays: Sequence[str] = (), **settings: Any) -> dict[str, Any]:
+    def evaluate(
+        self, name: str, *, weights: str = "model_last.pt", overlays: Sequence[str] = (), **settings: Any
+    ) -> dict[str, Any]:
         """Evaluate on clean test labels into ``evaluate-NAME``; returns the summary that the bundle writes."""
         out = self.folder / f"evaluate-{name}"
-        self._run(["train", "evaluate"], overlays, {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **settings})
+        self._run(
+            ["train", "evaluate"],
+            overlays,
+            {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **settings},
+        )
         summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
         return summary
 
@@ -70,7 +76,9 @@ class BundleRun:
         """Segment image files through the bundle's ``inference.yaml``; returns the folder of the label maps."""
         out = self.folder / "segment"
         data = {"dataset#data": [{"image": path} for path in images]}
-        self._run(["inference"], [], {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **data})
+        self._run(
+            ["inference"], [], {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **data}
+        )
         return out
 
     def content(self, *expressions: str) -> list[Any]:
