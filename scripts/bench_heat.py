@@ -2,10 +2,10 @@
 
     python scripts/bench_heat.py [--size 64] [--channels 3] [--steps 20] [--json FILE]
 
-Both do the same work: ``steps`` inverse heat steps of a 1 x channels x size^3 tensor and the gradient with respect to it.
-Printed: median and quartiles, their ratio, what each keeps for the backward pass, the difference of the results, and two
-floors: the time to read and write the tensor once forwards and once backwards at the measured copy bandwidth, and the
-time of the engine's multiply-adds at the measured rate of a large matrix product.
+Both do the same work: ``steps`` inverse heat steps of a 1 x channels x size^3 tensor and the gradient with respect to
+it. Printed: median and quartiles, their ratio, what each keeps for the backward pass, the difference of the results,
+and two floors: the time to read and write the tensor once forwards and once backwards at the measured copy bandwidth,
+and the time of the engine's multiply-adds at the measured rate of a large matrix product.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def main() -> None:
         kept = result["kept_for_backward_MB"][name]  # type: ignore[index]
         print(f"{name:12s} {mid:9.2f} ms  (quartiles {low:.2f} to {high:.2f})   kept for backward {kept:7.2f} MB")
     print(
-        f"ratio {result['ratio']:.1f}; results differ by {result['relative_difference']:.1e}; logits {result['logits_MB']:.2f} MB"
+        f"ratio {result['ratio']:.1f}; results differ by {result['relative_difference']:.1e}; "
+        f"logits {result['logits_MB']:.2f} MB"
     )
     print(f"floors: copy {result['floor_copy_ms']:.2f} ms, multiply-adds {result['floor_multiply_adds_ms']:.2f} ms")
     if args.json:

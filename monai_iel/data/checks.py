@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from monai_iel.data.files import CaseError, ImageFile, MissingCaseFileError, open_image
 

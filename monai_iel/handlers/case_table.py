@@ -18,6 +18,7 @@ from ignite.engine import Engine, Events
 from monai.utils import string_list_all_gather
 
 from monai_iel.files import write_text
+
 from ._summary import Values, summarise
 
 __all__ = ["CaseTableHandler"]

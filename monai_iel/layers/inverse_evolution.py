@@ -139,10 +139,9 @@ class InverseEvolution(nn.Module):
         if u.ndim < 3:
             raise ValueError(f"InverseEvolution takes B C H [W [D]], got the shape {tuple(u.shape)}")
         self.grid.spacings(u.ndim - 2)
-        pixdim = getattr(u, "pixdim", None)  # a MetaTensor's; this package's lower layers do not import MONAI
-        if pixdim is not None:
-            for item in pixdim if isinstance(pixdim, (list, tuple)) else [pixdim]:
-                self.grid.check_spacing(item)
+        affine = getattr(u, "affine", None)  # a MetaTensor's; this package's lower layers do not import MONAI
+        if affine is not None:
+            self.grid.check_affine(affine, u.ndim - 2)
             plain: torch.Tensor = u.as_tensor()  # type: ignore[attr-defined]
             return plain
         return u

@@ -41,9 +41,9 @@ class InverseEvolutionLoss(_Loss):
     Shape:
         - ``input``: logits ``B C H [W [D]]``, floating point, plain or MetaTensor, from any head (softmax, or one
           sigmoid per channel).
-        - ``target``: whatever the wrapped loss takes: class map ``B 1 H [W [D]]`` or one-hot ``B C H [W [D]]``, integer,
-          boolean or float, plain or MetaTensor. ``torch.nn.CrossEntropyLoss`` also gets class maps with the channel
-          axis that MONAI's pipelines keep.
+        - ``target``: whatever the wrapped loss takes: class map ``B 1 H [W [D]]`` or one-hot ``B C H [W [D]]``,
+          integer, boolean or float, plain or MetaTensor. ``torch.nn.CrossEntropyLoss`` also gets class maps with the
+          channel axis that MONAI's pipelines keep.
 
     Raises:
         TypeError: ``loss`` is a class or no module; integer logits; a list of outputs.
@@ -95,8 +95,8 @@ class InverseEvolutionLoss(_Loss):
     def set_strength(self, strength: float) -> None:
         """Scale the layer's ``dt``: 0 is the plain loss, 1 the layer as it was set up.
 
-        For a warm-up, hand this method to MONAI's ``ParamSchedulerHandler`` with ``event="iteration_started"``, since
-        its default event would run the first iteration at full strength.
+        For a warm-up, hand this method to MONAI's ``ParamSchedulerHandler`` with ignite's
+        ``event=Events.ITERATION_STARTED``, since its default event would run the first iteration at full strength.
 
         Raises:
             ValueError: outside [0, 1].
@@ -108,7 +108,7 @@ class InverseEvolutionLoss(_Loss):
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The wrapped loss of the amplified logits."""
         self._check_shapes(input, target)
-        self._check_spacing(input, target)
+        self._check_spacing(input.ndim - 2, input, target)
         # Once here: every small operation on a MetaTensor costs about six times that on a plain tensor.
         logits, labels = _plain(input), _plain(target)
         if not self._input_seen:
@@ -117,10 +117,11 @@ class InverseEvolutionLoss(_Loss):
             amplified = self.layer(logits, strength=self.strength, ratios=self._ratios(logits.shape[2:]))
             value: torch.Tensor = self.loss(amplified, _target_for(self.loss, amplified, labels))
         if self.check_finite and not torch.isfinite(value).all():
+            low, high = float(logits.min()), float(logits.max())
             raise ValueError(
-                f"the loss is not finite: the logits lie in [{float(logits.min()):.4g}, {float(logits.max()):.4g}] and the "
-                f"layer is {self.layer.stepping.describe()}; keep the network's last convolution in float32, lower the "
-                f"learning rate or the gain, or warm the strength up (set_strength)"
+                f"the loss is not finite: the logits lie in [{low:.4g}, {high:.4g}] and the layer is "
+                f"{self.layer.stepping.describe()}; keep the network's last convolution in float32, lower the learning "
+                f"rate or the gain, or warm the strength up (set_strength)"
             )
         return value
 
@@ -135,25 +136,25 @@ class InverseEvolutionLoss(_Loss):
         if input.shape[2:] != found or (target.ndim != input.ndim and not without_channel):
             stacked = input.ndim == target.ndim + 1 and input.shape[3:] == target.shape[2:]
             mend = (
-                "these look like stacked deep-supervision outputs: pass torch.unbind(input, dim=1) to DeepSupervisionLoss"
+                "these look like stacked deep-supervision outputs: pass torch.unbind(input, dim=1) to "
+                "DeepSupervisionLoss"
                 if stacked
                 else "logits are B C H [W [D]], the target B 1 H [W [D]] or one-hot, of the same spatial size"
             )
             raise ValueError(f"input has the shape {tuple(input.shape)} and target {tuple(target.shape)}: {mend}")
 
-    def _check_spacing(self, *tensors: torch.Tensor) -> None:
+    def _check_spacing(self, spatial_dims: int, *tensors: torch.Tensor) -> None:
         for tensor in tensors:
-            pixdim = getattr(tensor, "pixdim", None)  # a MetaTensor's: one per item where it is a batch
-            if pixdim is not None:
-                for item in pixdim if isinstance(pixdim, (list, tuple)) else [pixdim]:
-                    self.layer.grid.check_spacing(item)
+            affine = getattr(tensor, "affine", None)  # a MetaTensor's
+            if affine is not None:
+                self.layer.grid.check_affine(affine, spatial_dims)
 
     def _check_logits(self, logits: torch.Tensor) -> None:
         sums = logits.detach().float().sum(dim=1)
         if logits.shape[1] > 1 and bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all()):
             raise ValueError(
-                "input holds probabilities (its channels sum to 1), but the layer works on logits: take the softmax off "
-                "the network's end and give the wrapped loss softmax=True"
+                "input holds probabilities (its channels sum to 1), but the layer works on logits: take the softmax "
+                "off the network's end and give the wrapped loss softmax=True"
             )
         self._input_seen = True
 
@@ -178,7 +179,7 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _is_level_of(size: Sequence[int], full: Sequence[int]) -> bool:
-    """Whether strided convolutions turn ``full`` into ``size``: per axis ``full / 2^k`` rounded up or down, some k > 0."""
+    """Whether strided convolutions turn ``full`` into ``size``: per axis ``full / 2^k``, rounded up or down."""
     if len(size) != len(full) or tuple(size) == tuple(full):
         return tuple(size) == tuple(full)
     for n, m in zip(full, size, strict=True):
@@ -205,6 +206,6 @@ def _refuse_without_activation(loss: nn.Module) -> None:
         switches = [getattr(part, name, ...) for name in ("sigmoid", "softmax", "other_act")]
         if ... not in switches and not any(switches):
             raise ValueError(
-                f"{type(part).__name__} has no activation, so it would take the amplified logits for probabilities: give it "
-                f"softmax=True (exclusive classes) or sigmoid=True (one channel, or overlapping classes)"
+                f"{type(part).__name__} has no activation, so it would take the amplified logits for probabilities: "
+                f"give it softmax=True (exclusive classes) or sigmoid=True (one channel, or overlapping classes)"
             )

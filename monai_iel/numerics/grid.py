@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-__all__ = ["Boundary", "Grid"]
+import torch
+
+__all__ = ["Boundary", "Grid", "voxel_sizes"]
 
 Boundary = Literal["neumann", "dirichlet", "periodic"]
 
@@ -75,6 +77,15 @@ class Grid:
         sizes = self.spacings(len(ratios))
         return Grid(tuple(h * r for h, r in zip(sizes, ratios, strict=True)), self.boundary)
 
+    def check_affine(self, affine: torch.Tensor, spatial_dims: int) -> None:
+        """`check_spacing` for an affine, or for each of a batch of them.
+
+        Raises:
+            ValueError: a voxel size differs by more than 1 %.
+        """
+        for sizes in voxel_sizes(affine, spatial_dims):
+            self.check_spacing(sizes)
+
     def check_spacing(self, pixdim: Sequence[float], *, tolerance: float = 0.01) -> None:
         """Refuse a tensor whose own voxel size is not this grid's.
 
@@ -93,3 +104,16 @@ class Grid:
                 f"the image's voxel spacing is {shown} mm, but the grid's is {expected} mm: set Grid(spacing={shown}), "
                 f"or resample the images to the grid (Spacingd); a rotation by 90 degrees also swaps the axes"
             )
+
+
+def voxel_sizes(affine: torch.Tensor, spatial_dims: int) -> list[tuple[float, ...]]:
+    """Lengths of the voxel edges in mm, one tuple for each matrix of a batch (one for a single matrix).
+
+    Whole columns count: the axes of a 2D image may lie obliquely in space.
+
+    Args:
+        affine: voxel to mm, ``(B) r+1 r+1`` with ``r >= spatial_dims``.
+        spatial_dims: number of spatial axes of the image.
+    """
+    matrices = affine.reshape(-1, *affine.shape[-2:]).double()
+    return [tuple(sizes.tolist()) for sizes in matrices[:, :-1, :spatial_dims].norm(dim=1).cpu()]

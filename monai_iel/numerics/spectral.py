@@ -46,7 +46,7 @@ def basis(n: int, boundary: Boundary, dtype: torch.dtype, device: torch.device) 
 
 
 def eigenvalues(shape: Sequence[int], grid: Grid) -> torch.Tensor:
-    """Eigenvalues of minus the Laplacian, ``sum_d lambda_d[k_d] / h_d^2``, as a float64 tensor of ``shape``, in 1/mm^2."""
+    """Eigenvalues of minus the Laplacian, ``sum_d lambda_d[k_d] / h_d^2``, a float64 tensor of ``shape``, in 1/mm^2."""
     dims = len(shape)
     total = torch.zeros((), dtype=torch.float64)
     for axis, (n, h) in enumerate(zip(shape, grid.spacings(dims), strict=True)):
@@ -71,10 +71,8 @@ def computing_dtype(u: torch.Tensor) -> torch.dtype:
     backend: Any = torch.backends.cuda if u.device.type == "cuda" else torch.backends.mkldnn
     precision = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
     if precision is None:  # before torch 2.9 there is only the older switch
-        precise = torch.get_float32_matmul_precision() == "highest"
-    else:
-        precise = precision in ("none", "ieee")
-    return torch.float32 if precise else torch.float64
+        precision = "ieee" if torch.get_float32_matmul_precision() == "highest" else "reduced"
+    return torch.float32 if precision in ("none", "ieee") else torch.float64
 
 
 def apply_multiplier(u: torch.Tensor, multiplier: torch.Tensor, boundary: Boundary) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Plain training, the same smoothed afterwards, and training through an IEL: same seeds, same noise, clean test labels."""
+"""Plain training, the same smoothed afterwards, and training through an IEL, on the same seeds and noise."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Transforms: evolutions run forwards on predictions, and noise for annotations."""
 
-from monai_iel.transforms.evolve import Evolve, Evolved, EvolveD, EvolveDict
+from monai_iel.transforms.evolve import Evolve, EvolveD, Evolved, EvolveDict
 from monai_iel.transforms.label_noise import *  # noqa: F403 - its __all__ is the list
 from monai_iel.transforms.label_noise import __all__ as _label_noise
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from typing import ClassVar
 
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
 from monai_iel.layers.stepping import Stepping
-from monai_iel.numerics.grid import Boundary, Grid
+from monai_iel.numerics.grid import Boundary, Grid, voxel_sizes
 from monai_iel.numerics.spectral import apply_multiplier, computing_dtype, eigenvalues
 from monai_iel.terms.base import LinearTerm
 
@@ -61,7 +61,7 @@ class Evolve(Transform):
         (torch.Size([3, 16, 16]), torch.Size([2, 8, 8, 8]))
     """
 
-    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
+    backend: ClassVar[list[str]] = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
     def __init__(
         self,
@@ -85,8 +85,8 @@ class Evolve(Transform):
         if not u.is_floating_point():
             if u.shape[0] == 1 and u.numel() and int(u.max()) > 1:
                 raise ValueError(
-                    f"Evolve smooths logits, probabilities or one-hot maps, but got a class map (one channel, {u.dtype}, "
-                    f"values up to {int(u.max())}): use AsDiscrete(to_onehot=...) before it"
+                    f"Evolve smooths logits, probabilities or one-hot maps, but got a class map (one channel, "
+                    f"{u.dtype}, values up to {int(u.max())}): use AsDiscrete(to_onehot=...) before it"
                 )
             u = u.float()
         out = self._smoothed(u, self._grid(img, u.ndim - 1))
@@ -107,8 +107,7 @@ class Evolve(Transform):
         if self.spacing is not None:
             return Grid(self.spacing, self.boundary)
         if isinstance(img, MetaTensor):
-            sizes = affine_to_spacing(img.affine, r=spatial_dims)
-            return Grid(tuple(float(h) for h in sizes), self.boundary)
+            return Grid(voxel_sizes(img.affine, spatial_dims)[0], self.boundary)
         return Grid(1.0, self.boundary)
 
 

@@ -47,7 +47,7 @@ def test_the_explicit_engine_is_the_published_recurrence() -> None:
 
 
 def test_the_published_wbc_setting_has_gain_38() -> None:
-    """dt 0.1 for (mean of 4 neighbours) - centre is dt 0.1 / 4 here; 20 steps."""
+    """Dt 0.1 for (mean of 4 neighbours) - centre is dt 0.1 / 4 here; 20 steps."""
     found = InverseEvolution(HeatDiffusion(), dt=0.1 / 4, num_steps=20).stepping.gain(2)
     assert found == pytest.approx(1.2**20)
     assert round(1.2**20) == 38
@@ -192,7 +192,8 @@ def test_it_copies_pickles_and_has_no_state() -> None:
     out = original(u)
     for twin in (copy.deepcopy(original), pickle.loads(pickle.dumps(original))):
         assert torch.equal(twin(u), out)
-    assert original.state_dict() == {} and list(original.parameters()) == []
+    assert original.state_dict() == {}
+    assert list(original.parameters()) == []
 
 
 def test_the_repr_shows_gain_and_length_for_the_axes_that_the_grid_admits() -> None:

@@ -89,5 +89,5 @@ def test_a_diffusivity_that_diffuses_nothing_is_refused(diffusivity: object) -> 
 
 
 def test_another_number_of_classes_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 diffusivities .* 3 channels"):
+    with pytest.raises(ValueError, match=r"2 diffusivities .* 3 channels"):
         HeatDiffusion([1.0, 2.0])(random(4, 4), Grid())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from monai_iel.data.building import building_folder
 from monai_iel.data.checks import CaseError, check_case
