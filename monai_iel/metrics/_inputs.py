@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 from monai.metrics.utils import ignore_background
+
+from monai_iel.numerics.grid import voxel_sizes
 
 __all__ = ["Spacing", "binary_pair", "per_structure", "spacing_per_item"]
 
@@ -91,11 +92,8 @@ def _mm(spacing: tuple[float, ...]) -> str:
 def _from_affine(tensor: torch.Tensor, ndim: int, batch: int) -> list[tuple[float, ...]] | None:
     if not isinstance(tensor, MetaTensor):
         return None
-    affine = tensor.affine
-    affines = list(affine) if affine.ndim == 3 else [affine] * batch  # collated, or one item with a batch axis added
-    # Whole columns: the axes of a 2D image may lie obliquely in space, so that the third row counts too.
-    spacings = [affine_to_spacing(a, r=a.shape[-1] - 1)[:ndim] for a in affines]
-    return [tuple(float(v) for v in s) for s in spacings]
+    sizes = voxel_sizes(tensor.affine, ndim)
+    return sizes if tensor.affine.ndim == 3 else sizes * batch  # collated, or one item with a batch axis added
 
 
 def per_structure(

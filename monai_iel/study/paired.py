@@ -48,7 +48,7 @@ class PairedStudy:
         loss: overlay of the base loss, or None for the bundle's own.
         clean: train on clean labels as well.
         epochs: which epochs are evaluated: ``"last"``, ``"best"`` (of the noisy validation).
-        settings: config ids and values for all runs.
+        settings: config ids and values for all runs. ``dataset_dir`` is ``folder/data`` where it is not among them.
     """
 
     folder: Path
@@ -71,7 +71,8 @@ class PairedStudy:
     def run(self, method: str, seed: int) -> BundleRun:
         """The bundle run of a method and seed."""
         folder = self.folder / f"seed{seed}" / method.replace(" ", "-")
-        return BundleRun(self.methods()[method], {**self.settings, "seed": seed}, folder)
+        settings = {"dataset_dir": str(self.folder / "data"), **self.settings, "seed": seed}
+        return BundleRun(self.methods()[method], settings, folder)
 
     def compare(self) -> list[Row]:
         """Train and evaluate everything; writes ``results.csv`` and ``results.json`` after each method."""
