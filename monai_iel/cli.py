@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -47,7 +48,7 @@ def paired(
     data: Annotated[
         str, typer.Option(help="Overlay of the data set, e.g. data/phantom, data/wbc, or a file.")
     ] = "data/phantom",
-    noise: Annotated[str, typer.Option(help="Overlay of the annotation noise; 'none' for none.")] = "noise/block",
+    noise: Annotated[str, typer.Option(help="Overlay of the annotation noise; 'none' for none.")] = "noise/bumps",
     iel: Annotated[list[str] | None, typer.Option(help="Overlay of an IEL; may be given several times.")] = None,
     loss: Annotated[str | None, typer.Option(help="Overlay of the base loss.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed; may be given several times.")] = None,
@@ -82,9 +83,16 @@ def paired(
 
 def _setting(text: str) -> tuple[str, Any]:
     name, found, value = text.partition("=")
-    if not found:
-        raise typer.BadParameter(f"--set takes ID=VALUE, got {text!r}")
-    return name, yaml.safe_load(value)
+    if not found or not name:
+        raise ValueError(f"--set takes ID=VALUE, e.g. max_epochs=5; got {text!r}")
+    # YAML 1.1 reads 1e-3 as a text, because it has no dot.
+    if re.fullmatch(r"[-+]?\d+e[-+]?\d+", value, flags=re.IGNORECASE):
+        return name, float(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"--set {name}: {value!r} is no YAML value ({reason}); correct or quote it") from None
 
 
 def _segment(study: Any) -> dict[str, Path]:

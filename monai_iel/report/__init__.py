@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._format import Best
 from .page import Report
 
-__all__ = ["Report"]
+__all__ = ["Best", "Report"]

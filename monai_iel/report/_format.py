@@ -33,8 +33,12 @@ class Column:
     cells: tuple[Cell, ...]
 
 
-def lay_out(rows: Sequence[Mapping[str, object]], best: Mapping[str, Best]) -> list[Column]:
+def lay_out(
+    rows: Sequence[Mapping[str, object]], best: Mapping[str, Best], reference: Sequence[int] = ()
+) -> list[Column]:
     """The columns of a table in order of first appearance; a key that a row lacks is missing there.
+
+    The rows ``reference`` are never the best.
 
     Raises:
         ValueError: where ``best`` names a column that is not there or has no numbers, or asks for something else than
@@ -46,7 +50,7 @@ def lay_out(rows: Sequence[Mapping[str, object]], best: Mapping[str, Best]) -> l
             raise ValueError(
                 f"highlight is {{{name!r}: {wish!r}}}; expected 'max' or 'min' for one of the columns {names}."
             )
-    return [_column(name, [_plain(row.get(name)) for row in rows], best.get(name)) for name in names]
+    return [_column(name, [_plain(row.get(name)) for row in rows], best.get(name), reference) for name in names]
 
 
 def _plain(value: object) -> object:
@@ -57,19 +61,21 @@ def _plain(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _column(name: str, values: Sequence[object], best: Best | None) -> Column:
+def _column(name: str, values: Sequence[object], best: Best | None, reference: Sequence[int]) -> Column:
     present = [v for v in values if v is not None]
     numbers = [float(v) for v in present if isinstance(v, Real) and not isinstance(v, bool)]
     numeric = bool(present) and len(numbers) == len(present)
     if best is not None and not numeric:
         raise ValueError(f"highlight names column {name!r}, which holds something else than numbers: {present[:3]}.")
     decimals = _decimals([float(v) for v in numbers if math.isfinite(v)])
-    winner = (max if best == "max" else min)(numbers) if best and len(numbers) > 1 else None
+    compared = [float(v) for i, v in enumerate(values) if numeric and isinstance(v, Real) and i not in reference]
+    winner = (max if best == "max" else min)(compared) if best and len(compared) > 1 else None
     cells = []
-    for value in values:
+    for index, value in enumerate(values):
         text = _number(value, decimals) if numeric and isinstance(value, Real) else _text(value)
         # Equal as printed is equal: no winner by a digit that nobody sees.
-        wins = winner is not None and value is not None and text == _number(winner, decimals)
+        is_compared = value is not None and index not in reference
+        wins = is_compared and winner is not None and text == _number(winner, decimals)
         cells.append(Cell(text, wins))
     return Column(name, numeric, tuple(cells))
 

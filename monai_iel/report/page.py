@@ -73,6 +73,7 @@ class Report:
         caption: str = "",
         note: str = "",
         highlight: Mapping[str, Best] | None = None,
+        reference: Sequence[int] = (),
     ) -> None:
         """Add a table with a column per key, in order of first appearance.
 
@@ -84,11 +85,12 @@ class Report:
             caption: above the table.
             note: below it, in small print.
             highlight: column -> ``"max"`` or ``"min"``: the best numbers are set in bold.
+            reference: indices of rows that are shown, but take no part in the highlighting.
 
         Raises:
             ValueError: for a highlighted column that is absent or holds other things than numbers.
         """
-        columns = lay_out(rows, highlight or {})
+        columns = lay_out(rows, highlight or {}, reference)
         body = [[column.cells[i] for column in columns] for i in range(len(rows))]
         self._add("table", columns=columns, body=body, caption=caption, note=note)
 

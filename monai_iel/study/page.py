@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from monai_iel import __version__
-from monai_iel.report import Report
-from monai_iel.study.paired import PLAIN, PairedStudy, Row, mean_table
+from monai_iel.report import Best, Report
+from monai_iel.study.paired import CLEAN, PLAIN, PairedStudy, Row, mean_table
 from monai_iel.visualize import OKABE_ITO, best_slice, outline_overlay, take_slice
 
 __all__ = ["write_page"]
@@ -24,7 +25,8 @@ _EXPLANATION = """\
 The plain network and the IEL network start from the same weights and see the same noisy annotations in the same order.
 "plain + Evolve" is the plain network's output smoothed afterwards by the exact inverse of the layer, which costs no
 training: it is what the IEL has to be compared with. All figures are measured on clean labels of test cases that no
-training saw. "last" is the last epoch, "best" the epoch with the best Dice on the noisy validation labels.
+training saw. "last" is the last epoch, "best" the epoch with the best Dice on the validation labels, which are as
+noisy as those of the training (those of the clean-label training are clean).
 
 Dice, surface Dice and the calibration error (ece) are fractions; hd95_mm is the 95 % Hausdorff distance in mm, where a
 missed structure counts as the image's diagonal and "missed" is their number."""
@@ -40,12 +42,15 @@ def write_page(study: PairedStudy, rows: Sequence[Row], segmented: Mapping[str, 
     """
     report = Report("Segmentation from noisy annotations", f"data: {study.data}, noise: {study.noise}")
     report.add_section("Result")
-    report.add_table(mean_table(rows), highlight={"dice": "max", "hd95_mm": "min", "surface_dice": "max", "ece": "min"})
+    table = mean_table(rows)
+    clean = [index for index, row in enumerate(table) if row["method"] == CLEAN]
+    best: dict[str, Best] = {"dice": "max", "hd95_mm": "min", "surface_dice": "max", "ece": "min"}
+    report.add_table(table, highlight=best, reference=clean)
     report.add_text(_EXPLANATION)
     report.add_section("Training")
     seed = study.seeds[0]
     folders = {method: study.run(method, seed).folder / "train" for method in study.methods()}
-    for tag, label in (("train_loss", "training loss"), ("dice", "Dice on the noisy validation labels")):
+    for tag, label in (("train_loss", "training loss"), ("dice", "Dice on the validation labels")):
         curves = {method: curve for method, folder in folders.items() if (curve := _curve(folder, tag))[0]}
         if curves:
             report.add_curves(curves, xlabel="epoch" if tag == "dice" else "iteration", ylabel=label)
@@ -92,7 +97,9 @@ def _add_segmentations(report: Report, study: PairedStudy, segmented: Mapping[st
     for case in cases[:6]:
         masks = {_LABEL: load(case["label"])[0]}
         for method, folder in segmented.items():
-            (path,) = folder.glob(f"{_stem(case['image'])}_seg.*")
+            if method not in legend:  # there are no more colours that can be told apart
+                continue
+            (path,) = folder.glob(f"{escape(_stem(case['image']))}_seg.*")
             masks[method] = load(path)[0]
         pictures.append((_picture(load(case["image"]), masks, legend), f"test case {case['case_id']}"))
     if pictures:

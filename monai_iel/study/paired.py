@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,14 @@ class PairedStudy:
     epochs: tuple[str, ...] = ("last",)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse what would be misread silently."""
+        if unknown := [epoch for epoch in self.epochs if epoch not in ("last", "best")]:
+            raise ValueError(f"unknown epoch {', '.join(map(repr, unknown))}; there are 'last' and 'best'")
+        names = [Path(iel).stem for iel in self.iels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"several IEL overlays are called {', '.join(twice)}: {', '.join(self.iels)}; rename one")
+
     def methods(self) -> dict[str, tuple[str, ...]]:
         """Overlays of each training, by the method's name."""
         base = (self.data, *([self.loss] if self.loss else []))
@@ -102,23 +111,26 @@ class PairedStudy:
         writer.writeheader()
         writer.writerows(records)
         write_text(self.folder / "results.csv", text.getvalue())
-        study = {**asdict(self), "folder": str(self.folder)}
-        write_text(self.folder / "results.json", json.dumps({"study": study, "rows": records}, indent=2) + "\n")
+        content = {"study": asdict(self), "rows": records}
+        write_text(self.folder / "results.json", json.dumps(content, indent=2, default=str) + "\n")
 
 
 def mean_table(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """A row per method and epoch: means over the seeds, the spread of Dice, and the difference from plain, paired."""
+    """A row per epoch and method: means over the seeds, and the differences of Dice from plain, seed by seed."""
     table: list[dict[str, object]] = []
     plain = {(r.epoch, r.seed): r.dice for r in rows if r.method == PLAIN}
-    for method, epoch in dict.fromkeys((r.method, r.epoch) for r in rows):
+    for epoch, method in itertools.product(*(dict.fromkeys(getattr(r, n) for r in rows) for n in ("epoch", "method"))):
         group = [r for r in rows if (r.method, r.epoch) == (method, epoch)]
+        if not group:
+            continue
         entry: dict[str, object] = {"method": method, "epoch": epoch, "seeds": len(group)}
         for name in _SUMMARY_METRICS:
             values = [v for r in group if (v := getattr(r, name)) is not None]
             entry[name] = statistics.fmean(values) if values else None
+            if name == "hd95_mm":
+                entry["missed"] = sum(r.hd95_missed for r in group)
         gains = [r.dice - p for r in group if r.dice is not None and (p := plain.get((epoch, r.seed))) is not None]
         entry["Dice against plain"] = ", ".join(f"{g:+.4f}" for g in gains) if method != PLAIN else None
-        entry["missed"] = sum(r.hd95_missed for r in group)
         entry["training s"] = round(statistics.fmean(r.train_seconds for r in group))
         table.append(entry)
     return table

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_iel.data import load_datalist
 from monai_iel.files import write_text
@@ -21,8 +23,8 @@ __all__ = ["BundleRun", "root_cause"]
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """The error at the bottom of the chain: MONAI wraps what a config's component or a transform raises."""
-    while error.__cause__ is not None:
+    """The error below the ``RuntimeError`` that MONAI wraps around what a config's component or a transform raises."""
+    while type(error) is RuntimeError and error.__cause__ is not None:
         error = error.__cause__
     return error
 
@@ -43,16 +45,30 @@ class BundleRun:
     settings: Mapping[str, Any]
     folder: Path
     bundle: str = "noisy_annotation_segmentation"
-    quiet: tuple[str, ...] = ("ignite", "monai.handlers.StatsHandler", "monai.bundle.workflows")
+    quiet: tuple[str, ...] = (
+        "ignite",
+        "monai.handlers.StatsHandler",
+        "monai.bundle.workflows",
+        "monai.data.image_writer",
+    )
 
     def train(self) -> float:
-        """Train, unless the same training is complete; returns its seconds."""
+        """Train, unless the same training is complete; returns its seconds.
+
+        Raises:
+            ValueError: a setting that no config of the bundle knows; the message names the nearest.
+        """
+        self._check_settings()
         out = self.folder / "train"
         done, key = out / "finished.json", self._key()
         if done.exists():
             found = json.loads(done.read_text())
             if found["key"] == key:
                 return float(found["seconds"])
+        done.unlink(missing_ok=True)
+        if not self.settings.get("resume"):
+            for events in out.glob("events.out.tfevents.*"):  # of a training that did not end, or had other settings
+                events.unlink()
         start = time.perf_counter()
         self._run(["train"], [], {"output_dir": str(out)})
         seconds = time.perf_counter() - start
@@ -84,7 +100,8 @@ class BundleRun:
     def content(self, *expressions: str) -> list[Any]:
         """Values of config expressions, e.g. ``"@train::cases"``, in the training config, without running it."""
         parts = {f"content_{i}": expression for i, expression in enumerate(expressions)}
-        workflow = self._workflow(["train"], [], {"output_dir": str(self.folder / "train"), **parts})
+        quick = {"check_data": "files", "output_dir": str(self.folder / "train")}
+        workflow = self._workflow(["train"], [], {**quick, **parts})
         return [workflow.parser.get_parsed_content(name) for name in parts]
 
     def test_cases(self) -> list[dict[str, str]]:
@@ -114,8 +131,21 @@ class BundleRun:
         workflow.run()
         workflow.finalize()
 
+    def _check_settings(self) -> None:
+        files = [*(bundle_root(self.bundle) / "configs").glob("*.yaml"), *(overlay(name) for name in self.overlays)]
+        known = {_top_level(name) for file in files for name in ConfigParser.load_config_file(file)}
+        for name in self.settings:
+            if _top_level(name) not in known:
+                near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                raise ValueError(f"no config of the bundle {self.bundle} has the id {name!r}; did you mean {near!r}?")
+
     def _key(self) -> str:
-        """Changes with the bundle's training config, the overlays' text and the settings."""
+        """Changes with the bundle's training config, the overlays' text, the settings and the data list."""
         files = [bundle_root(self.bundle) / "configs" / "train.yaml", *(overlay(name) for name in self.overlays)]
+        files += [path for path in map(Path, self.content("@dataset_json")) if path.is_file()]
         text = json.dumps([[f.read_text() for f in files], dict(self.settings)], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _top_level(name: str) -> str:
+    return re.split("#|::", name)[0]
