@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh
-exec .venv/bin/monai-iel paired runs/default --data data/phantom --noise noise/bumps "$@"
+exec .venv/bin/monai-iel paired runs/default --data data/phantom --noise noise/block_shared "$@"
