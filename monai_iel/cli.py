@@ -48,7 +48,9 @@ def paired(
     data: Annotated[
         str, typer.Option(help="Overlay of the data set, e.g. data/phantom, data/wbc, or a file.")
     ] = "data/phantom",
-    noise: Annotated[str, typer.Option(help="Overlay of the annotation noise; 'none' for none.")] = "noise/block_shared",
+    noise: Annotated[
+        str, typer.Option(help="Overlay of the annotation noise; 'none' for none.")
+    ] = "noise/block_shared",
     iel: Annotated[list[str] | None, typer.Option(help="Overlay of an IEL; may be given several times.")] = None,
     loss: Annotated[str | None, typer.Option(help="Overlay of the base loss.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed; may be given several times.")] = None,

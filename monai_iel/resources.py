@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-
-from monai.utils import look_up_option
 
 __all__ = ["BUNDLES", "bundle_root", "copy_bundle", "overlay"]
 
@@ -30,7 +30,7 @@ def bundle_root(name: str) -> Path:
     Raises:
         ValueError: no such bundle; the message names the nearest.
     """
-    return _folder("bundles") / str(look_up_option(name, BUNDLES))
+    return _folder("bundles") / _known("bundle", name, BUNDLES)
 
 
 def overlay(name: str) -> Path:
@@ -43,7 +43,14 @@ def overlay(name: str) -> Path:
         return Path(name).resolve()
     folder = _folder("configs")
     known = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))
-    return folder / f"{look_up_option(name.removesuffix('.yaml'), known)}.yaml"
+    return folder / f"{_known('overlay', name.removesuffix('.yaml'), known)}.yaml"
+
+
+def _known(kind: str, name: str, known: Sequence[str]) -> str:
+    if name in known:
+        return name
+    (near,) = get_close_matches(name, known, n=1, cutoff=0.0)
+    raise ValueError(f"no {kind} {name!r}; did you mean {near!r}? There are: {', '.join(known)}")
 
 
 def copy_bundle(name: str, folder: str | os.PathLike[str]) -> Path:
@@ -54,13 +61,26 @@ def copy_bundle(name: str, folder: str | os.PathLike[str]) -> Path:
         FileExistsError: one of the two folders exists.
     """
     source, target = bundle_root(name), Path(folder).resolve()
-    pairs = [(source, target / "bundles" / name), (_folder("configs"), target / "configs")]
-    for _, to in pairs:
+    # What runs have left in a bundle stays behind; the overlays have a folder data of their own.
+    copies = [(source, target / "bundles" / name, {"runs", "data"}), (_folder("configs"), target / "configs", set())]
+    for _, to, _ in copies:
         if to.exists():
             raise FileExistsError(f"{to} exists; give another folder, or move it away")
-    for from_, to in pairs:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        temporary = to.with_name(f".{to.name}.{uuid.uuid4().hex[:8]}.tmp")
-        shutil.copytree(from_, temporary, ignore=shutil.ignore_patterns("runs", "data", "__pycache__"))
-        temporary.rename(to)
-    return pairs[0][1]
+    for from_, to, left_out in copies:
+        _copy_folder(from_, to, left_out)
+    return target / "bundles" / name
+
+
+def _copy_folder(source: Path, target: Path, left_out: set[str]) -> None:
+    """Copy whole or not at all, without the entries ``left_out``."""
+
+    def unwanted(folder: str, names: list[str]) -> set[str]:
+        return {"__pycache__", *(left_out if Path(folder) == source else ())} & set(names)
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        shutil.copytree(source, temporary, ignore=unwanted)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

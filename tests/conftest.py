@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+
+from monai_iel.data import make_phantom_dataset
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -19,3 +24,35 @@ def shared_data() -> Path:
             f"no real data at {folder}; set MONAI_IEL_DATA to the folder that holds wbc/, dsb2018/ and hippocampus/"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """List of a phantom data set so small that one sliding window holds a case: 3 training, 2 validation, 2 test."""
+    folder = tmp_path_factory.mktemp("phantom")
+    return make_phantom_dataset(folder, shape=(24, 28, 20), num_training=3, num_validation=2, num_test=2)
+
+
+@pytest.fixture(scope="session")
+def tiny(phantom_list: Path) -> dict[str, Any]:
+    """Settings of a bundle for trainings of seconds on `phantom_list`."""
+    return {
+        "dataset_dir": str(phantom_list.parent),
+        "dataset_json": str(phantom_list),
+        "features": [4, 4, 4, 4, 8, 4],
+        "patch_size": [32, 32, 32],  # the least that leaves more than one voxel after the four poolings of BasicUNet
+        "batch_size": 2,
+        "max_epochs": 2,
+        "val_interval": 1,
+        "device": "cpu",
+        "amp": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread: tiny tensors gain nothing from two, and sums have one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -81,17 +81,26 @@ def make_phantom_dataset(
     folder = Path(folder).resolve()
     if not overwrite and _is_complete(folder, parameters):
         return folder / "dataset.json"
-    ids = [case_name(index) for index in range(num_training + num_validation + num_test)]
-    parts = split_by_hash(ids, training=num_training, validation=num_validation, test=num_test)
+    try:
+        _build(folder, parameters, overwrite=overwrite)
+    except OSError:
+        # The processes of a training on several GPUs all come here at once; the first one to end has won.
+        if overwrite or not _is_complete(folder, parameters):
+            raise
+    return folder / "dataset.json"
+
+
+def _build(folder: Path, parameters: dict[str, Any], *, overwrite: bool) -> None:
+    counts = {section: parameters[f"num_{section}"] for section in ("training", "validation", "test")}
+    parts = split_by_hash([case_name(index) for index in range(sum(counts.values()))], **counts)
+    layout = {name: parameters[name] for name in ("spatial_dims", "shape", "spacing", "seed", "oblique")}
     with building_folder(folder, overwrite=overwrite) as temporary:
         lists: dict[str, list[dict[str, Any]]] = {}
         for section, members in parts.items():
             ending = "Ts" if section == "test" else "Tr"
             lists[section] = []
             for case_id in members:
-                image, label, affine = make_phantom_case(
-                    case_id, spatial_dims=spatial_dims, shape=sizes, spacing=steps, seed=seed, oblique=oblique
-                )
+                image, label, affine = make_phantom_case(case_id, **layout)
                 entry = {"id": case_id}
                 for key, values in (("image", image), ("label", label)):
                     path = temporary / f"{key}s{ending}" / f"{case_id}.nii.gz"
@@ -103,11 +112,10 @@ def make_phantom_dataset(
             name="phantom",
             labels=PHANTOM_CLASSES,
             channel_names=["MRI"],
-            tensorImageSize=f"{spatial_dims}D",
+            tensorImageSize=f"{parameters['spatial_dims']}D",
             phantom=parameters,
             **lists,
         )
-    return folder / "dataset.json"
 
 
 def _is_complete(folder: Path, parameters: dict[str, Any]) -> bool:

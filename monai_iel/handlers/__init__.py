@@ -1,8 +1,9 @@
-"""Ignite handlers: the metrics of this package, the table of an evaluation, and pictures for TensorBoard."""
+"""Ignite handlers: metrics of this package, the table of an evaluation, pictures, checkpoints and seeds."""
 
 from __future__ import annotations
 
 from .case_table import CaseTableHandler
+from .epoch_seed import EpochSeedHandler
 from .metric_handlers import (
     ExpectedCalibrationErrorHandler,
     MissCountHandler,
@@ -14,6 +15,7 @@ from .training_checkpoint import TrainingCheckpointHandler
 
 __all__ = [
     "CaseTableHandler",
+    "EpochSeedHandler",
     "ExpectedCalibrationErrorHandler",
     "MissCountHandler",
     "PhysicalHausdorffDistanceHandler",

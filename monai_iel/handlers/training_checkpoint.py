@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class TrainingCheckpointHandler:
         resume: go on from ``output_dir/checkpoint.pt`` where it exists, at the start of the next epoch.
 
     Raises:
-        ValueError: while running, if the validation has no such metric, or the checkpoint is of another network.
+        ValueError: while running, if the validation has no such metric, or the checkpoint is damaged or of another
+            network.
 
     Example (2D and 3D alike; the handler sees no images):
         >>> import tempfile
@@ -77,13 +79,18 @@ class TrainingCheckpointHandler:
         path = self.output_dir / "checkpoint.pt"
         if not self.resume or not path.exists():
             return
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            # Not torch's own text, which advises to load the file as code.
+            kind = type(error).__name__
+            raise ValueError(f"{path} cannot be read ({kind}); delete it, or start without resume") from error
         try:
             self._plain_network().load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
         except (RuntimeError, KeyError, ValueError) as error:
             raise ValueError(f"{path} is not a checkpoint of this network and optimizer: {error}") from error
-        self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * (engine.state.epoch_length or 0)
         _log.info("resumed from %s after epoch %d", path, state["epoch"])

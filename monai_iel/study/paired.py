@@ -85,6 +85,8 @@ class PairedStudy:
 
     def compare(self) -> list[Row]:
         """Train and evaluate everything; writes ``results.csv`` and ``results.json`` after each method."""
+        for method in self.methods():
+            self.run(method, self.seeds[0]).check()  # all of them before the first one trains
         rows: list[Row] = []
         for seed in self.seeds:
             for method in self.methods():

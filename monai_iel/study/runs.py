@@ -52,13 +52,26 @@ class BundleRun:
         "monai.data.image_writer",
     )
 
+    def check(self) -> None:
+        """Look overlays and settings up; nothing is run.
+
+        Raises:
+            ValueError: no such overlay, or a setting that no config of the bundle knows; the message names the nearest.
+        """
+        files = [*(bundle_root(self.bundle) / "configs").glob("*.yaml"), *(overlay(name) for name in self.overlays)]
+        known = {_top_level(name) for file in files for name in ConfigParser.load_config_file(file)}
+        for name in self.settings:
+            if _top_level(name) not in known:
+                near = get_close_matches(_top_level(name), sorted(known), n=1, cutoff=0.0)[0]
+                raise ValueError(f"no config of the bundle {self.bundle} has the id {name!r}; did you mean {near!r}?")
+
     def train(self) -> float:
         """Train, unless the same training is complete; returns its seconds.
 
         Raises:
-            ValueError: a setting that no config of the bundle knows; the message names the nearest.
+            ValueError: as `check`.
         """
-        self._check_settings()
+        self.check()
         out = self.folder / "train"
         done, key = out / "finished.json", self._key()
         if done.exists():
@@ -130,14 +143,6 @@ class BundleRun:
         workflow.initialize()
         workflow.run()
         workflow.finalize()
-
-    def _check_settings(self) -> None:
-        files = [*(bundle_root(self.bundle) / "configs").glob("*.yaml"), *(overlay(name) for name in self.overlays)]
-        known = {_top_level(name) for file in files for name in ConfigParser.load_config_file(file)}
-        for name in self.settings:
-            if _top_level(name) not in known:
-                near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-                raise ValueError(f"no config of the bundle {self.bundle} has the id {name!r}; did you mean {near!r}?")
 
     def _key(self) -> str:
         """Changes with the bundle's training config, the overlays' text, the settings and the data list."""

@@ -12,7 +12,7 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.ndimage import label as components
 
-from monai_iel.data import load_datalist, make_phantom_case, make_phantom_dataset
+from monai_iel.data import load_datalist, make_phantom_case, make_phantom_dataset, phantom
 from monai_iel.data.organs import Ellipsoid, SmoothField, random_rotation, voxel_positions
 from monai_iel.data.phantom_case import NOISE
 
@@ -236,6 +236,26 @@ def test_the_same_data_set_is_reused_and_another_is_refused(tmp_path: Path) -> N
     with pytest.raises(FileExistsError, match=r"no such file.*make the data set again with overwrite"):
         make_phantom_dataset(tmp_path / "set", seed=5, **few)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["gone", "set"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_the_slower_of_two_processes_takes_what_the_faster_has_made(
+    same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"num_training": 1, "num_validation": 0, "num_test": 1, **SMALL}
+    build = phantom._build
+
+    def overtaken(folder: Path, parameters: dict, *, overwrite: bool) -> None:
+        build(folder, {**parameters, "seed": 0 if same else 1}, overwrite=overwrite)
+        build(folder, parameters, overwrite=overwrite)
+
+    monkeypatch.setattr(phantom, "_build", overtaken)
+    if same:
+        assert make_phantom_dataset(tmp_path / "p", **few).is_file()
+    else:
+        with pytest.raises(FileExistsError, match="other parameters"):
+            make_phantom_dataset(tmp_path / "p", **few)
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
 
 def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""Every overlay fits the bundle, alone and in combination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.losses import DiceCELoss
+from monai.transforms import Compose
+
+from monai_iel import Grid, InverseEvolutionLoss
+from monai_iel.resources import overlay
+
+CONFIGS = overlay("evolve").parent
+DATA, IELS, NOISES, LOSSES = (
+    sorted(f"{folder}/{path.stem}" for path in (CONFIGS / folder).glob("*.yaml"))
+    for folder in ("data", "iel", "noise", "loss")
+)
+PUBLISHED = {"noise/iel-wbc": "data/wbc", "noise/iel-dsb2018": "data/dsb2018", "noise/iel-drive": "data/dsb2018"}
+PAIRS = [(noise, data) for noise in NOISES for data in DATA if PUBLISHED.get(noise, data) == data]
+Parse = Callable[..., ConfigParser]
+
+
+@pytest.fixture
+def parse(files: Callable[..., list[str]]) -> Parse:
+    def parser(*configs: str, **settings: Any) -> ConfigParser:
+        made = ConfigParser(ConfigParser.load_config_files(files(*configs)))
+        made.update(settings)
+        return made
+
+    return parser
+
+
+def test_no_overlay_is_left_out_here() -> None:
+    found = {path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml")}
+    assert found == {*DATA, *IELS, *NOISES, *LOSSES, "evolve"}
+    assert min(map(len, (DATA, IELS, NOISES, LOSSES))) > 0
+
+
+@pytest.mark.parametrize("loss", [None, *LOSSES])
+@pytest.mark.parametrize("iel", IELS)
+@pytest.mark.parametrize("data", DATA)
+def test_network_and_loss_of_every_combination_take_a_step(data: str, iel: str, loss: str | None, parse: Parse) -> None:
+    made = parse("train", data, *([loss] if loss else []), iel, device="cpu")
+    network, criterion = made.get_parsed_content("network"), made.get_parsed_content("loss")
+    dims, channels, classes = (made[name] for name in ("spatial_dims", "in_channels", "num_classes"))
+    assert len(made["spacing"]) == len(made["patch_size"]) == dims
+    assert len(made["class_names"]) == classes
+    assert isinstance(criterion, DiceCELoss if iel == "iel/none" else InverseEvolutionLoss)
+    if loss == "loss/ce":
+        assert getattr(criterion, "loss", criterion).lambda_dice == 0
+    torch.manual_seed(0)
+    logits = network(torch.rand(1, channels, *[32] * dims))
+    assert logits.shape == (1, classes, *[32] * dims)
+    target = torch.randint(0, classes, (1, 1, *[32] * dims))
+    value = criterion(logits, target)
+    value.backward()
+    assert torch.isfinite(value)
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_layer_has_the_spacing_and_the_strength_of_the_data(data: str, parse: Parse) -> None:
+    made = parse("train", data, "iel/heat", device="cpu")
+    layer = made.get_parsed_content("loss").layer
+    assert layer.grid == Grid(spacing=tuple(made["spacing"]))
+    assert f"num_steps={made['iel_steps']}, " in repr(layer)
+    # The highest cosine of a grid of n voxels is an eigenvector; the gain is that of an endless checkerboard.
+    dims = made["spatial_dims"]
+    n = 16
+    wave = torch.cos(torch.pi * (n - 1) * (torch.arange(n, dtype=torch.float64) + 0.5) / n)
+    finest = torch.ones(1, 1, *[1] * dims, dtype=torch.float64)
+    for axis in range(dims):
+        finest = finest * wave.reshape([-1 if a == axis else 1 for a in range(dims)])
+    growth = (layer(finest) / finest).mean().item()
+    ratio = (1 - np.cos(np.pi * (n - 1) / n)) / 2  # of the two eigenvalues
+    steps, gain = made["iel_steps"], made["iel_gain"]
+    assert growth == pytest.approx((1 + (gain ** (1 / steps) - 1) * ratio) ** steps, rel=1e-9)
+
+
+@pytest.mark.parametrize(("noise", "data"), PAIRS)
+def test_every_noise_fits_every_data_set(noise: str, data: str, parse: Parse) -> None:
+    made = parse("train", data, noise)
+    apply = Compose(made.get_parsed_content("label_noise"))
+    dims, classes = made["spatial_dims"], made["num_classes"]
+    label = torch.zeros(1, *[48] * dims)
+    label[(0, *[slice(10, 40)] * dims)] = 1
+    label[(0, *[slice(16, 30)] * dims)] = classes - 1
+    clean = MetaTensor(label.clone(), affine=torch.eye(4))
+    noisy = apply({"label": clean, "case_id": "a"})["label"]
+    assert noisy.shape == label.shape
+    assert not torch.equal(noisy.as_tensor(), label), "no noise"
+    assert torch.equal(clean.as_tensor(), label), "changed in place"
+    assert set(np.unique(noisy)) <= set(range(classes))
+
+
+def test_the_baseline_differs_from_the_iel_config_in_the_loss_alone(files: Callable[..., list[str]]) -> None:
+    for data in DATA:
+        plain = ConfigParser.load_config_files(files("train", data, "noise/block"))
+        heat = ConfigParser.load_config_files(files("train", data, "noise/block", "iel/heat"))
+        assert {name for name in heat if heat[name] != plain.get(name)} == {"loss"}
+        assert heat["loss"]["loss"] == plain["loss"] == "@base_loss"
+        spelt_out = ConfigParser.load_config_files(files("train", data, "noise/block", "iel/none"))
+        assert spelt_out == plain
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_inference_takes_every_data_overlay(data: str, parse: Parse, tmp_path: Path) -> None:
+    made = parse("inference", data, dataset_dir=str(tmp_path), device="cpu")
+    transforms = made.get_parsed_content("postprocessing").transforms
+    assert [type(t).__name__ for t in transforms] == ["Activationsd", "Invertd", "AsDiscreted", "SaveImaged"]
+    network = made.get_parsed_content("network")
+    trained = parse("train", data, device="cpu").get_parsed_content("network")
+    network.load_state_dict(trained.state_dict(), strict=True)
+
+
+def test_evolve_smooths_by_the_strength_of_the_data(parse: Parse) -> None:
+    made = parse("train", "data/phantom", "evaluate", "evolve")
+    (smoothing,) = made.get_parsed_content("validate::smoothing")
+    layer = parse("train", "data/phantom", "iel/heat").get_parsed_content("loss").layer
+    torch.manual_seed(0)
+    logits = torch.rand(5, 12, 10, 8, dtype=torch.float64)
+    smooth = smoothing({"pred": logits.clone()})["pred"]
+    assert smooth.std() < logits.std()
+    torch.testing.assert_close(layer(smooth[None])[0], logits, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("data", ["data/phantom", "data/phantom_2d"])
+def test_the_phantom_is_written_on_first_use(data: str, parse: Parse, tmp_path: Path) -> None:
+    small = {3: [16, 16, 16], 2: [32, 32]}
+    made = parse("train", data, dataset_dir=str(tmp_path / "d"), check_data="full")
+    made["dataset_json#shape"] = small[made["spatial_dims"]]
+    made.update({"dataset_json#num_training": 2, "dataset_json#num_validation": 1, "dataset_json#num_test": 1})
+    cases = made.get_parsed_content("train::cases")
+    assert len(cases) == 2
+    assert all(Path(case["image"]).is_relative_to(tmp_path / "d") for case in cases)

@@ -1,0 +1,337 @@
+"""The paired study: its rows, what it reuses and what not, its files and its page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import pytest
+
+from monai_iel.study import BundleRun, PairedStudy, Row, mean_table, root_cause
+from monai_iel.study.page import write_page
+
+pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
+pytest.importorskip("jinja2", reason="the report needs the extra 'report'")
+
+METHODS = ["plain", "heat IEL"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread(one_thread: None) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, Any]) -> PairedStudy:
+    return PairedStudy(
+        tmp_path_factory.mktemp("study"),
+        data="data/phantom",
+        noise="noise/block",
+        epochs=("last", "best"),
+        settings=tiny,
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(study: PairedStudy) -> list[Row]:
+    return study.compare()
+
+
+@pytest.fixture(scope="module")
+def segmented(study: PairedStudy, rows: list[Row]) -> dict[str, Path]:
+    runs = {method: study.run(method, 0) for method in study.methods()}
+    return {method: run.segment([case["image"] for case in run.test_cases()]) for method, run in runs.items()}
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders of the trainings that were run from here on."""
+    folders: list[Path] = []
+    run = BundleRun._run
+
+    def noted(self: BundleRun, configs: Any, overlays: Any, settings: Any) -> None:
+        if list(configs) == ["train"]:
+            folders.append(self.folder)
+        run(self, configs, overlays, settings)
+
+    monkeypatch.setattr(BundleRun, "_run", noted)
+    return folders
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Settings of trainings that are not run but end well."""
+    calls: list[dict[str, Any]] = []
+
+    def done(self: BundleRun, configs: Any, overlays: Any, settings: Any) -> None:
+        calls.append({**self.settings, **settings})
+        Path(settings["output_dir"]).mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(BundleRun, "_run", done)
+    return calls
+
+
+def test_rows_stand_in_the_order_of_methods_and_epochs(rows: list[Row]) -> None:
+    assert [(row.method, row.epoch, row.seed) for row in rows] == [
+        ("plain", "last", 0),
+        ("plain + Evolve", "last", 0),
+        ("plain", "best", 0),
+        ("plain + Evolve", "best", 0),
+        ("heat IEL", "last", 0),
+        ("heat IEL", "best", 0),
+    ]
+    assert all(0 <= row.dice <= 1 for row in rows)
+    assert all(row.train_seconds > 0 for row in rows)
+    plain, evolved = rows[:2]
+    assert plain.train_seconds == evolved.train_seconds, "smoothing afterwards trains nothing"
+    assert plain.ece != evolved.ece
+
+
+def test_results_are_written_as_they_are_returned(study: PairedStudy, rows: list[Row]) -> None:
+    table = list(csv.DictReader((study.folder / "results.csv").read_text().splitlines()))
+    assert [(row["method"], row["epoch"], float(row["dice"])) for row in table] == [
+        (row.method, row.epoch, row.dice) for row in rows
+    ]
+    content = json.loads((study.folder / "results.json").read_text())
+    assert [row["hd95_mm"] for row in content["rows"]] == [row.hd95_mm for row in rows]
+    assert content["study"]["noise"] == "noise/block"
+    assert content["study"]["settings"]["max_epochs"] == 2
+
+
+def test_everything_is_written_inside_the_folder(study: PairedStudy, rows: list[Row]) -> None:
+    assert {path.name for path in study.folder.iterdir()} <= {"seed0", "results.csv", "results.json", "report.html"}
+    assert {path.name for path in (study.folder / "seed0").iterdir()} == {"plain", "heat-IEL"}
+
+
+def test_complete_trainings_are_reused(study: PairedStudy, rows: list[Row], trainings: list[Path]) -> None:
+    assert study.compare() == rows
+    assert trainings == []
+
+
+def test_the_page_is_self_contained_and_names_the_methods(
+    study: PairedStudy, rows: list[Row], segmented: dict[str, Path]
+) -> None:
+    path = write_page(study, rows, segmented)
+    assert path == study.folder / "report.html"
+    page = path.read_text(encoding="utf-8")
+    for method in ("plain", "plain + Evolve", "heat IEL"):
+        assert method in page
+    assert not re.search(r"<(script|link|iframe)\b", page), "something that a browser would load or run"
+    sources = re.findall(r"(?:src|href)=[\"']?([^\"' >]{0,20})", page)
+    assert sources
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert not re.search(r"url\([\"']?(?!data:|#)", page)
+    for title in ("Result", "Training", "The annotations that were trained on", "Test cases", "Settings"):
+        assert f">{title}<" in page
+    # Two curves (loss, Dice), three training cases, two test cases.
+    assert page.count('src="data:image/') == 2 + 3 + 2
+    assert f"{rows[0].dice:.4f}"[:5] in page
+
+
+def test_the_page_needs_no_segmentations(study: PairedStudy, rows: list[Row]) -> None:
+    page = write_page(study, rows, {}).read_text(encoding="utf-8")
+    assert "Test cases" not in page
+
+
+def test_more_methods_than_colours_still_make_a_page(
+    study: PairedStudy, rows: list[Row], segmented: dict[str, Path]
+) -> None:
+    many = {**segmented, **{f"copy {i}": segmented["plain"] for i in range(4)}}
+    assert write_page(study, rows, many).exists()
+
+
+def test_label_maps_of_all_test_cases_are_written(study: PairedStudy, segmented: dict[str, Path]) -> None:
+    cases = study.run("plain", 0).test_cases()
+    assert len(cases) == 2
+    for folder in segmented.values():
+        assert {path.name for path in folder.iterdir()} == {
+            Path(case["image"]).name.replace(".nii.gz", "_seg.nii.gz") for case in cases
+        }
+        for case in cases:
+            label = nibabel.load(folder / Path(case["image"]).name.replace(".nii.gz", "_seg.nii.gz"))
+            assert label.shape == nibabel.load(case["image"]).shape
+
+
+def test_methods_differ_in_one_overlay() -> None:
+    study = PairedStudy(
+        Path("x"),
+        data="data/wbc",
+        noise="noise/iel-wbc",
+        iels=("iel/heat", "iel/heat_one_step"),
+        loss="loss/ce",
+        clean=True,
+    )
+    base = ("data/wbc", "loss/ce")
+    assert study.methods() == {
+        "plain": (*base, "noise/iel-wbc"),
+        "heat IEL": (*base, "noise/iel-wbc", "iel/heat"),
+        "heat_one_step IEL": (*base, "noise/iel-wbc", "iel/heat_one_step"),
+        "clean labels": base,
+    }
+    assert PairedStudy(Path("x"), data="data/wbc").methods()["plain"] == ("data/wbc",)
+
+
+def test_data_are_looked_for_in_the_folder_of_the_study() -> None:
+    """The bundle's default is a folder of the bundle, which may be in a read-only installation."""
+    assert PairedStudy(Path("x"), data="data/phantom").run("plain", 0).settings["dataset_dir"] == "x/data"
+    named = PairedStudy(Path("x"), data="data/phantom", settings={"dataset_dir": "there"})
+    assert named.run("plain", 3).settings == {"dataset_dir": "there", "seed": 3}
+
+
+def test_an_unknown_epoch_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown epoch 'final'; there are 'last' and 'best'"):
+        PairedStudy(Path("x"), data="data/phantom", epochs=("last", "final"))
+
+
+def test_two_iels_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"several IEL overlays are called heat: iel/heat, mine/heat.yaml; rename one"):
+        PairedStudy(Path("x"), data="data/phantom", iels=("iel/heat", "mine/heat.yaml"))
+
+
+def test_all_overlays_are_looked_up_before_the_first_training(
+    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
+) -> None:
+    study = PairedStudy(tmp_path, data="data/phantom", iels=("iel/heat", "iel/haet"), settings=tiny)
+    with pytest.raises(ValueError, match=r"no overlay 'iel/haet'; did you mean 'iel/heat'"):
+        study.compare()
+    assert not pretended
+
+
+def bundle_run(folder: Path, tiny: dict[str, Any], *overlays: str, **settings: Any) -> BundleRun:
+    return BundleRun(("data/phantom", *overlays), {**tiny, **settings}, folder)
+
+
+def test_other_settings_or_overlays_train_again(
+    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
+) -> None:
+    bundle_run(tmp_path, tiny).train()
+    bundle_run(tmp_path, tiny).train()
+    assert len(pretended) == 1
+    bundle_run(tmp_path, tiny, learning_rate=0.1).train()
+    assert len(pretended) == 2
+    bundle_run(tmp_path, tiny, "iel/heat", learning_rate=0.1).train()
+    assert len(pretended) == 3
+
+
+def test_an_edited_overlay_trains_again(tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]) -> None:
+    mine = tmp_path / "mine.yaml"
+    for text in ("learning_rate: 0.1\n", "learning_rate: 0.2\n"):
+        mine.write_text(text)
+        bundle_run(tmp_path / "run", tiny, str(mine)).train()
+    assert len(pretended) == 2
+
+
+def test_another_data_list_trains_again(
+    tmp_path: Path, tiny: dict[str, Any], phantom_list: Path, pretended: list[dict[str, Any]]
+) -> None:
+    """Else the weights of an old split would be judged on cases that they were trained on."""
+    folder = Path(shutil.copytree(phantom_list.parent, tmp_path / "data"))
+    settings = {"dataset_json": str(folder / "dataset.json")}
+    bundle_run(tmp_path / "run", tiny, **settings).train()
+    content = json.loads((folder / "dataset.json").read_text())
+    content["training"], content["test"] = content["test"], content["training"]
+    (folder / "dataset.json").write_text(json.dumps(content))
+    bundle_run(tmp_path / "run", tiny, **settings).train()
+    assert len(pretended) == 2
+
+
+def test_an_interrupted_training_is_not_taken_for_a_complete_one(
+    tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch, pretended: list[dict[str, Any]]
+) -> None:
+    bundle_run(tmp_path, tiny).train()
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(BundleRun, "_run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bundle_run(tmp_path, tiny, learning_rate=0.1).train()
+    bundle_run(tmp_path, tiny).train()  # its weights may be those of the interrupted one by now
+    assert len(pretended) == 2
+
+
+def test_curves_of_an_abandoned_training_are_removed(
+    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
+) -> None:
+    old = tmp_path / "train" / "events.out.tfevents.1.old"
+    old.parent.mkdir()
+    old.write_bytes(b"")
+    bundle_run(tmp_path, tiny).train()
+    assert not old.exists()
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"has the id 'max_epoch'; did you mean 'max_epochs'\?"):
+        bundle_run(tmp_path, tiny, max_epoch=3).train()
+    with pytest.raises(ValueError, match=r"has the id 'vaildate#handlers'; did you mean 'validate'\?"):
+        bundle_run(tmp_path, tiny, **{"vaildate#handlers": []}).train()
+    assert not list(tmp_path.iterdir())
+
+
+def test_ids_of_all_configs_and_overlays_are_known(
+    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
+) -> None:
+    settings = {"surface_tolerance_mm": 2.0, "noise_seed": 3, "train#dataloader#shuffle": False, "smoothing_mm": 2.0}
+    bundle_run(tmp_path, tiny, "noise/block", **settings).train()
+    assert len(pretended) == 1
+
+
+def test_content_gives_values_of_the_config_without_training(
+    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
+) -> None:
+    run = bundle_run(tmp_path / "run", tiny)
+    cases, spacing = run.content("@train::cases", "@spacing")
+    assert len(cases) == 3
+    assert spacing == [1.0, 1.0, 1.5]
+    assert not (tmp_path / "run").exists()
+    assert not pretended
+
+
+def row(method: str, seed: int, dice: float | None, **others: Any) -> Row:
+    values = {"hd95_mm": 2.0, "hd95_missed": 1, "surface_dice": 0.5, "ece": 0.1, "train_seconds": 10.0, **others}
+    return Row(method, "last", seed, dice, **values)
+
+
+def test_the_table_has_means_and_paired_differences() -> None:
+    rows = [row("plain", 0, 0.5), row("heat IEL", 0, 0.75), row("plain", 1, 0.7), row("heat IEL", 1, 0.65)]
+    plain, heat = mean_table(rows)
+    assert (plain["method"], plain["seeds"], plain["dice"], plain["missed"]) == ("plain", 2, pytest.approx(0.6), 2)
+    assert plain["Dice against plain"] is None
+    assert heat["dice"] == pytest.approx(0.7)
+    assert heat["Dice against plain"] == "+0.2500, -0.0500"
+    assert heat["training s"] == 10
+
+
+def test_what_could_not_be_measured_is_left_out_of_the_mean() -> None:
+    rows = [row("plain", 0, None, hd95_mm=None), row("plain", 1, 0.5, hd95_mm=None), row("heat IEL", 0, 0.5)]
+    plain, heat = mean_table(rows)
+    assert plain["dice"] == 0.5
+    assert plain["hd95_mm"] is None
+    assert heat["Dice against plain"] == ""
+
+
+def chain(*errors: BaseException) -> BaseException:
+    """The first error, raised from the second, raised from the third."""
+    for outer, inner in pairwise(errors):
+        outer.__cause__ = inner
+    return errors[0]
+
+
+def wrap(*texts: str) -> Callable[[BaseException], BaseException]:
+    return lambda error: chain(*map(RuntimeError, texts), error)
+
+
+def test_the_root_cause_is_below_the_wrappers_of_monai_but_not_below_our_own_words() -> None:
+    ours = chain(ValueError("a.json: is not valid JSON"), KeyError("position 3"))
+    assert root_cause(wrap("Failed to evaluate", "applying transform")(ours)) is ours
+    assert root_cause(ours) is ours
+    alone = RuntimeError("out of memory")
+    assert root_cause(alone) is alone
