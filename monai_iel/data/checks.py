@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from monai_iel.data.files import CaseError, ImageFile, MissingCaseFileError, open_image
+from monai_iel.data.files import AFFINE_TOLERANCE, CaseError, ImageFile, MissingCaseFileError, open_image
 
 __all__ = ["CaseError", "MissingCaseFileError", "check_case", "check_cases"]
-
-AFFINE_TOLERANCE = 1e-3
-"""Largest difference between two affines, in mm per entry."""
 
 MAX_PROBLEMS = 20
 
@@ -45,9 +42,10 @@ def check_case(
 
     Raises:
         MissingCaseFileError: a file is not there (also a ``FileNotFoundError``).
-        CaseError: a file is unreadable or empty, image and label differ in shape or affine (by more than 0.001 mm per
-            entry), the label holds fractions, negative values or a class beyond ``num_classes``, the image holds NaN or
-            infinite values, or the number of axes or channels does not fit.
+        CaseError: a file is unreadable or empty, a NIfTI header is such that MONAI would use another affine, image and
+            label differ in shape or affine (by more than 0.001 mm per entry), the label holds fractions, negative
+            values or a class beyond ``num_classes``, the image holds NaN or infinite values, or the number of axes or
+            channels does not fit.
         ValueError: ``spatial_dims`` is neither 2 nor 3.
     """
     if spatial_dims not in (2, 3):
@@ -197,7 +195,7 @@ def _check_label_values(label: ImageFile, num_classes: int | None) -> None:
         if not whole.all():
             found = float(values[~whole].flat[0])
             raise CaseError(
-                f"{label.path}: found the value {found:g}, expected whole class numbers; round it if a resampling "
+                f"{label.path}: found the value {found:.9g}, expected whole class numbers; round it if a resampling "
                 "went wrong (labels need nearest neighbour), or check that this is a label and not an image"
             )
     lowest, highest = int(values.min()), int(values.max())

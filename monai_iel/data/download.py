@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import tarfile
 import tempfile
 from difflib import get_close_matches
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import ContentTooShortError, URLError
 
-from monai.apps import DecathlonDataset, download_and_extract
+from monai.apps import DecathlonDataset, download_url, extractall
 
 __all__ = ["DOWNLOADS", "download"]
 
@@ -40,7 +41,7 @@ def download(name: str, folder: str | os.PathLike[str], *, progress: bool = True
 
     Raises:
         ValueError: an unknown name, or a data set for which no checksum is known (the message says where to get it).
-        OSError: the download failed, or what came has another checksum.
+        OSError: the download failed, what came has another checksum, or the archive cannot be unpacked.
     """
     if name.lower() in _BY_HAND:
         raise ValueError(
@@ -61,13 +62,18 @@ def download(name: str, folder: str | os.PathLike[str], *, progress: bool = True
     target.parent.mkdir(parents=True, exist_ok=True)
     # Unpacked beside the target and renamed, so that an interrupted run leaves no half of a data set.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{task}.") as temporary:
+        archive = Path(temporary) / url.rsplit("/", 1)[-1]
         try:
-            download_and_extract(url=url, output_dir=temporary, hash_val=md5, hash_type="md5", progress=progress)
-        # MONAI: a wrong checksum is a ValueError (HashCheckError), a refused download a RuntimeError.
-        except (URLError, ContentTooShortError, RuntimeError, ValueError) as error:
+            # Not download_and_extract, which asks the server for the file's name, and needs the package requests.
+            download_url(url=url, filepath=archive, hash_val=md5, hash_type="md5", progress=progress)
+            extractall(filepath=archive, output_dir=temporary)
+        # MONAI: a wrong checksum (HashCheckError) or a link in the archive is a ValueError, a refused download a
+        # RuntimeError; urllib's own are OSErrors, but for HTTPException.
+        except (OSError, HTTPException, RuntimeError, ValueError, tarfile.TarError) as error:
+            reason = " ".join(str(error).split())  # tarfile's have several lines
             raise OSError(
-                f"{task}: could not be downloaded from {url} ({error}); try again, or fetch it by hand and unpack it "
-                f"to {target}"
+                f"{task}: could not be downloaded and unpacked from {url} ({type(error).__name__}: {reason}); try "
+                f"again, or fetch it by hand and unpack it to {target}"
             ) from error
         unpacked = Path(temporary) / task
         if not (unpacked / "dataset.json").is_file():

@@ -11,11 +11,23 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from monai.data.utils import correct_nifti_header_if_necessary
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
-__all__ = ["MAX_VOXELS", "CaseError", "ImageFile", "MissingCaseFileError", "open_image", "read_picture"]
+__all__ = [
+    "AFFINE_TOLERANCE",
+    "MAX_VOXELS",
+    "CaseError",
+    "ImageFile",
+    "MissingCaseFileError",
+    "open_image",
+    "read_picture",
+]
+
+AFFINE_TOLERANCE = 1e-3
+"""Largest difference between two affines, in mm per entry."""
 
 MAX_VOXELS = 2**31
 """A header that declares more is taken as damaged: the file is not read."""
@@ -23,6 +35,7 @@ MAX_VOXELS = 2**31
 # What the two libraries raise on files that are damaged; nothing wider, so that bugs of ours still show.
 _NIFTI_ERRORS = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError)
 _PICTURE_ERRORS = (OSError, EOFError, SyntaxError, Image.DecompressionBombError)
+_AFFINE_MEND = "write the file anew with nibabel.Nifti1Image(data, affine), affine being the right one"
 _COMPRESSION_MEND = "the file is damaged or cut off; copy or download it again"
 
 
@@ -74,7 +87,8 @@ def open_image(path: Path) -> ImageFile:
 
     Raises:
         MissingCaseFileError: there is no such file.
-        CaseError: the file is empty, damaged or of another kind, or declares more than 2**31 voxels.
+        CaseError: the file is empty, damaged or of another kind, declares more than 2**31 voxels, or has a header for
+            which MONAI would use another affine.
     """
     check_exists(path)
     if path.stat().st_size == 0:
@@ -121,13 +135,31 @@ def _open_nifti(path: Path) -> ImageFile:
     dtype = image.get_data_dtype()
     if dtype.fields or dtype.kind == "c":
         raise CaseError(f"{path}: the values are {dtype} (colour or complex); expected plain numbers; convert the file")
-    affine = np.asarray(image.affine, dtype=np.float64)
+    affine = np.array(image.affine, dtype=np.float64)  # a copy: MONAI corrects the image in place
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise CaseError(
-            f"{path}: the affine {affine[:3].round(4).tolist()} cannot be inverted; correct the header (nibabel: "
-            "set_sform)"
-        )
+        raise CaseError(f"{path}: the affine {affine[:3].round(4).tolist()} cannot be inverted; {_AFFINE_MEND}")
+    _check_header(path, image, affine)
     return ImageFile(path=path, shape=tuple(int(size) for size in image.shape), affine=affine)
+
+
+def _check_header(path: Path, image: Any, affine: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    """Refuse a file that MONAI would load with another affine than nibabel's ``affine``; it changes ``image``.
+
+    Where the voxel size of the header (pixdim) does not fit to the sform, MONAI's reader falls back on the qform.
+    """
+    zooms = [round(float(size), 4) for size in image.header.get_zooms()[:3]]
+    found = f"the header gives a voxel size (pixdim) of {zooms} mm, but the affine {affine[:3].round(4).tolist()}"
+    try:
+        used = np.asarray(correct_nifti_header_if_necessary(image).affine, dtype=np.float64)
+    except (ValueError, HeaderDataError) as error:
+        raise CaseError(
+            f"{path}: {found}, and no valid qform ({error}); expected that they agree; {_AFFINE_MEND}"
+        ) from error
+    if not np.allclose(used, affine, rtol=0, atol=AFFINE_TOLERANCE):
+        raise CaseError(
+            f"{path}: {found}, so that MONAI would use {used[:3].round(4).tolist()} instead; expected that they agree; "
+            f"{_AFFINE_MEND}"
+        )
 
 
 def _read_nifti(path: Path) -> np.ndarray[Any, Any]:

@@ -77,7 +77,10 @@ class TrainingCheckpointHandler:
 
     def _start(self, engine: Engine) -> None:
         path = self.output_dir / "checkpoint.pt"
-        if not self.resume or not path.exists():
+        if not self.resume:
+            return
+        if not path.exists():
+            _log.warning("resume is set, but there is no %s: the training starts at epoch 1", path)
             return
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)

@@ -20,6 +20,9 @@ Engine = Literal["auto", "spectral", "explicit"]
 Operator = Callable[[torch.Tensor], torch.Tensor]
 
 
+_KEPT_MULTIPLIERS = 4  # deep supervision with so many levels computes nothing twice
+
+
 class _SelfAdjoint(torch.autograd.Function):
     """Applies a linear self-adjoint operator. Its backward is itself, so nothing is kept but the operator."""
 
@@ -109,7 +112,7 @@ class InverseEvolution(nn.Module):
             raise ValueError(f"the spectral engine needs a linear evolution; use engine='explicit' for {term}")
         self.term = term
         self.engine = engine if engine != "auto" else ("spectral" if isinstance(term, LinearTerm) else "explicit")
-        self._last_multiplier: tuple[object, torch.Tensor] | None = None
+        self._multipliers: dict[object, torch.Tensor] = {}
 
     def forward(self, u: torch.Tensor, *, strength: float = 1.0, ratios: Sequence[float] | None = None) -> torch.Tensor:
         """Amplify what the evolution would remove.
@@ -167,14 +170,16 @@ class InverseEvolution(nn.Module):
         return operator
 
     def _multiplier(self, u: torch.Tensor, grid: Grid, dt: float, dtype: torch.dtype) -> torch.Tensor:
-        """(1 + dt s(lambda))^N per eigenvalue; the last one is kept, since training repeats one shape."""
+        """(1 + dt s(lambda))^N per eigenvalue; the last few are kept: training repeats its shapes."""
         assert isinstance(self.term, LinearTerm)
         key = (u.shape[2:], grid, dt, dtype, u.device, repr(self.term))
-        if self._last_multiplier is None or self._last_multiplier[0] != key:
+        if key not in self._multipliers:
             rates = self.term.symbol(eigenvalues(u.shape[2:], grid))
             powers = (1 + dt * rates) ** self.stepping.num_steps
-            self._last_multiplier = (key, powers.to(dtype=dtype, device=u.device))
-        return self._last_multiplier[1]
+            while len(self._multipliers) >= _KEPT_MULTIPLIERS:
+                self._multipliers.pop(next(iter(self._multipliers)))
+            self._multipliers[key] = powers.to(dtype=dtype, device=u.device)
+        return self._multipliers[key]
 
     def extra_repr(self) -> str:
         """Steps, gain and length in mm."""

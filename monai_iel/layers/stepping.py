@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
+from typing import Any
 
 from monai_iel.numerics.grid import Grid
 from monai_iel.numerics.schemes import dt_for_gain, gain_of
@@ -33,15 +35,20 @@ class Stepping:
             raise TypeError(f"term must be an EvolutionTerm such as HeatDiffusion(); got {type(term).__name__}")
         if (dt is None) == (gain is None):
             raise ValueError(f"set one of dt (in mm^2) and gain (a number above 1); got dt={dt}, gain={gain}")
-        if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
+        steps: Any = num_steps
+        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
             raise ValueError(f"num_steps must be a whole number of at least 1; got {num_steps!r}")
+        numbers: dict[str, Any] = {"dt": dt, "gain": gain}
+        for name, value in numbers.items():
+            if value is not None and not isinstance(value, Real):
+                raise TypeError(f"{name} must be a number; got {value!r}")
         if dt is not None and not (math.isfinite(dt) and dt > 0):
             raise ValueError(f"dt must be positive and finite; got {dt}")
         if gain is not None and not (math.isfinite(gain) and gain > 1):
             raise ValueError(f"gain must be a finite number above 1 (1 would change nothing); got {gain}")
         if gain is not None and not isinstance(term, LinearTerm):
             raise ValueError(f"gain is defined for linear evolutions only; give {type(term).__name__} a dt")
-        self.term, self.grid, self.num_steps = term, grid, num_steps
+        self.term, self.grid, self.num_steps = term, grid, int(steps)
         self._dt, self._gain = dt, gain
 
     def dt(self, spatial_dims: int) -> float:

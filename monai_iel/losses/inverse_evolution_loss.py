@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 import torch
+from monai.losses import AsymmetricUnifiedFocalLoss, NACLLoss
+from monai.losses.unified_focal_loss import AsymmetricFocalLoss, AsymmetricFocalTverskyLoss
 from torch import nn
 from torch.nn.modules.loss import _Loss
 
@@ -13,8 +15,20 @@ from monai_iel.layers.inverse_evolution import InverseEvolution
 
 __all__ = ["InverseEvolutionLoss"]
 
-# Losses of torch that take probabilities, and what takes logits instead.
-_TAKES_PROBABILITIES = {nn.BCELoss: "BCEWithLogitsLoss", nn.NLLLoss: "CrossEntropyLoss"}
+# Losses that take probabilities and have no switch for an activation, and what takes logits instead.
+_TAKES_PROBABILITIES: dict[type[nn.Module], str] = {
+    nn.BCELoss: "BCEWithLogitsLoss",
+    nn.NLLLoss: "CrossEntropyLoss",
+    nn.KLDivLoss: "CrossEntropyLoss",
+    AsymmetricFocalLoss: "FocalLoss",
+    AsymmetricFocalTverskyLoss: "TverskyLoss(softmax=True)",
+    AsymmetricUnifiedFocalLoss: "DiceFocalLoss(softmax=True)",
+}
+
+_ROUNDING = 1e-6  # of a schedule that ends at 1
+
+# Losses whose class maps have no channel axis.
+_WITHOUT_CHANNEL = (nn.CrossEntropyLoss, NACLLoss)
 
 
 class InverseEvolutionLoss(_Loss):
@@ -42,8 +56,8 @@ class InverseEvolutionLoss(_Loss):
         - ``input``: logits ``B C H [W [D]]``, floating point, plain or MetaTensor, from any head (softmax, or one
           sigmoid per channel).
         - ``target``: whatever the wrapped loss takes: class map ``B 1 H [W [D]]`` or one-hot ``B C H [W [D]]``,
-          integer, boolean or float, plain or MetaTensor. ``torch.nn.CrossEntropyLoss`` also gets class maps with the
-          channel axis that MONAI's pipelines keep.
+          integer, boolean or float, plain or MetaTensor. ``torch.nn.CrossEntropyLoss`` and ``NACLLoss`` also
+          get class maps with the channel axis that MONAI's pipelines keep.
 
     Raises:
         TypeError: ``loss`` is a class or no module; integer logits; a list of outputs.
@@ -101,9 +115,9 @@ class InverseEvolutionLoss(_Loss):
         Raises:
             ValueError: outside [0, 1].
         """
-        if not 0 <= float(strength) <= 1:
+        if not -_ROUNDING <= float(strength) <= 1 + _ROUNDING:
             raise ValueError(f"strength must lie in [0, 1]; got {strength}")
-        self.strength = float(strength)
+        self.strength = min(max(float(strength), 0.0), 1.0)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The wrapped loss of the amplified logits."""
@@ -111,7 +125,7 @@ class InverseEvolutionLoss(_Loss):
         self._check_spacing(input.ndim - 2, input, target)
         # Once here: every small operation on a MetaTensor costs about six times that on a plain tensor.
         logits, labels = _plain(input), _plain(target)
-        if not self._input_seen:
+        if not self._input_seen and logits.is_floating_point():  # the layer refuses integers
             self._check_logits(logits)
         with torch.autocast(device_type=logits.device.type, enabled=False):
             amplified = self.layer(logits, strength=self.strength, ratios=self._ratios(logits.shape[2:]))
@@ -131,7 +145,7 @@ class InverseEvolutionLoss(_Loss):
                 f"input must be a tensor of logits, got {type(input).__name__}: for deep supervision use "
                 f"DeepSupervisionLoss(InverseEvolutionLoss(...)), with DeepSupervisionLoss outermost"
             )
-        without_channel = isinstance(self.loss, nn.CrossEntropyLoss) and target.ndim == input.ndim - 1
+        without_channel = isinstance(self.loss, _WITHOUT_CHANNEL) and target.ndim == input.ndim - 1
         found = target.shape[1:] if without_channel else target.shape[2:]
         if input.shape[2:] != found or (target.ndim != input.ndim and not without_channel):
             stacked = input.ndim == target.ndim + 1 and input.shape[3:] == target.shape[2:]
@@ -151,7 +165,9 @@ class InverseEvolutionLoss(_Loss):
 
     def _check_logits(self, logits: torch.Tensor) -> None:
         sums = logits.detach().float().sum(dim=1)
-        if logits.shape[1] > 1 and bool((logits >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all()):
+        # The channels were rounded to the logits' precision before they were summed here.
+        rounding = max(1e-3, logits.shape[1] * torch.finfo(logits.dtype).eps)
+        if logits.shape[1] > 1 and bool((logits >= 0).all()) and bool(((sums - 1).abs() < rounding).all()):
             raise ValueError(
                 "input holds probabilities (its channels sum to 1), but the layer works on logits: take the softmax "
                 "off the network's end and give the wrapped loss softmax=True"
@@ -191,7 +207,7 @@ def _is_level_of(size: Sequence[int], full: Sequence[int]) -> bool:
 
 def _target_for(loss: nn.Module, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """What torch's own losses need and MONAI's already do: no channel axis and int64, or the logits' dtype."""
-    if isinstance(loss, nn.CrossEntropyLoss):
+    if isinstance(loss, _WITHOUT_CHANNEL):
         if target.ndim == logits.ndim and target.shape[1] == 1 and logits.shape[1] > 1:
             return target.squeeze(1).long()
         return target.long() if target.ndim < logits.ndim else target.to(logits.dtype)
@@ -203,7 +219,9 @@ def _refuse_without_activation(loss: nn.Module) -> None:
         for kind, instead in _TAKES_PROBABILITIES.items():
             if isinstance(part, kind):
                 raise ValueError(f"{kind.__name__} takes probabilities, but the layer works on logits: use {instead}")
-        switches = [getattr(part, name, ...) for name in ("sigmoid", "softmax", "other_act")]
+        names = ("sigmoid", "softmax", "other_act")
+        # MaskedDiceLoss applies the activation itself and keeps it under other names.
+        switches = [getattr(part, f"pre_{name}", getattr(part, name, ...)) for name in names]
         if ... not in switches and not any(switches):
             raise ValueError(
                 f"{type(part).__name__} has no activation, so it would take the amplified logits for probabilities: "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from numbers import Real
+from typing import Any, Literal, cast, get_args
 
 import torch
 
@@ -41,9 +42,9 @@ class Grid:
     boundary: Boundary = "neumann"
 
     def __post_init__(self) -> None:
-        given = self.spacing
-        isotropic = isinstance(given, (int, float))
-        sizes = (float(given),) if isinstance(given, (int, float)) else tuple(float(h) for h in given)
+        given: Any = self.spacing
+        isotropic = isinstance(given, Real)  # NumPy's scalars too
+        sizes = tuple(float(h) for h in ([given] if isotropic else given))
         if not sizes or not all(math.isfinite(h) and h > 0 for h in sizes):
             raise ValueError(
                 f"spacing must be positive and finite, one number or one per spatial axis; got {self.spacing!r}"
@@ -102,7 +103,8 @@ class Grid:
             shown = tuple(round(p, 4) for p in found)
             raise ValueError(
                 f"the image's voxel spacing is {shown} mm, but the grid's is {expected} mm: set Grid(spacing={shown}), "
-                f"or resample the images to the grid (Spacingd); a rotation by 90 degrees also swaps the axes"
+                f"or resample the images to the grid (Spacingd); a rotation by 90 degrees swaps the axes, and an "
+                f"augmentation that scales changes them: drop the geometry behind it (EnsureTyped(track_meta=False))"
             )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from glob import escape
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from monai_iel import __version__
 from monai_iel.report import Best, Report
+from monai_iel.study.manifest import noise_manifest, write_manifest
 from monai_iel.study.paired import CLEAN, PLAIN, PairedStudy, Row, mean_table
+from monai_iel.study.runs import label_map_of
 from monai_iel.visualize import OKABE_ITO, best_slice, outline_overlay, take_slice
 
 __all__ = ["write_page"]
@@ -73,17 +75,32 @@ def _curve(folder: Path, tag: str) -> tuple[list[float], list[float]]:
 
 
 def _add_noise(report: Report, study: PairedStudy) -> None:
-    """Training cases with the clean and the noisy outline."""
+    """What the noise did: the manifest of all training cases, and the first with the clean and the noisy outline."""
     run = study.run(PLAIN, study.seeds[0])
-    cases, before, noise = run.content("@train::cases", "$@deterministic_transforms + @in_pixels", "@label_noise")
+    cases, before, noise, num_classes = run.content(
+        "@train::cases", "$@deterministic_transforms + @in_pixels", "@label_noise", "@num_classes"
+    )
+    report.add_section("The annotations that were trained on")
+    if noise:
+        entries = noise_manifest(cases, Compose(before), noise, num_classes=num_classes)
+        write_manifest(study.folder / "noise.jsonl", entries)
+        report.add_text(_in_words(entries))
     pictures = []
     for case in cases[:3]:
         item = Compose(before)(case)
         clean, noisy = item["label"][0], Compose(noise)(item)["label"][0]
         picture = _picture(item["image"], {_LABEL: clean, _NOISY: noisy}, _COLOURS)
         pictures.append((picture, f"training case {case['case_id']}"))
-    report.add_section("The annotations that were trained on")
     report.add_gallery(pictures, legend={name: _COLOURS[name] for name in (_LABEL, _NOISY)})
+
+
+def _in_words(entries: Sequence[Mapping[str, Any]]) -> str:
+    means = {n: fmean(known) for n in ("dice", "hd95_mm") if (known := [e[n] for e in entries if e[n] is not None])}
+    changed = fmean(entry["changed"] for entry in entries)
+    text = f"The noise changes {100 * changed:.1f} % of the voxels of {len(entries)} training cases."
+    if means:
+        text += f" Noisy against clean labels: mean Dice {means['dice']:.3f}, mean HD95 {means['hd95_mm']:.2f} mm."
+    return text + " Case by case, with parameters and seeds: noise.jsonl beside this page."
 
 
 def _add_segmentations(report: Report, study: PairedStudy, segmented: Mapping[str, Path]) -> None:
@@ -93,14 +110,14 @@ def _add_segmentations(report: Report, study: PairedStudy, segmented: Mapping[st
     load = Compose(
         [LoadImage(image_only=True), EnsureChannelFirst(), *([Orientation("RAS", labels=None)] if dims == 3 else [])]
     )
+    images = [case["image"] for case in cases]
     pictures = []
     for case in cases[:6]:
         masks = {_LABEL: load(case["label"])[0]}
         for method, folder in segmented.items():
             if method not in legend:  # there are no more colours that can be told apart
                 continue
-            (path,) = folder.glob(f"{escape(_stem(case['image']))}_seg.*")
-            masks[method] = load(path)[0]
+            masks[method] = load(label_map_of(case["image"], images, folder))[0]
         pictures.append((_picture(load(case["image"]), masks, legend), f"test case {case['case_id']}"))
     if pictures:
         report.add_section("Test cases")
@@ -120,8 +137,3 @@ def _picture(image: Any, masks: Mapping[str, Any], colours: Mapping[str, tuple[i
     picture = np.stack(channels, axis=-1) if len(channels) == 3 else channels[0]
     scale = max(1, round(256 / min(picture.shape[:2])))
     return outline_overlay(picture, slices, colours=dict(colours), scale=scale)
-
-
-def _stem(path: str) -> str:
-    name = Path(path).name
-    return name.removesuffix(".gz").rsplit(".", 1)[0]

@@ -66,6 +66,8 @@ class PairedStudy:
         """Refuse what would be misread silently."""
         if unknown := [epoch for epoch in self.epochs if epoch not in ("last", "best")]:
             raise ValueError(f"unknown epoch {', '.join(map(repr, unknown))}; there are 'last' and 'best'")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"a seed stands twice in {list(self.seeds)}: the second run would be the first one again")
         names = [Path(iel).stem for iel in self.iels]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"several IEL overlays are called {', '.join(twice)}: {', '.join(self.iels)}; rename one")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from glob import escape
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from monai_iel.data import load_datalist
 from monai_iel.files import write_text
 from monai_iel.resources import bundle_root, overlay
 
-__all__ = ["BundleRun", "root_cause"]
+__all__ = ["BundleRun", "label_map_of", "root_cause"]
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -27,6 +30,18 @@ def root_cause(error: BaseException) -> BaseException:
     while type(error) is RuntimeError and error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def label_map_of(image: str, images: Sequence[str], folder: Path) -> Path:
+    """The label map of one of the ``images`` that `BundleRun.segment` has written to ``folder``."""
+    name = Path(image).name.removesuffix(".gz").rsplit(".", 1)[0]
+    inside = folder / Path(image).parent.relative_to(_common_folder(images))
+    (found,) = inside.glob(f"{escape(name)}_seg.*")
+    return found
+
+
+def _common_folder(images: Sequence[str]) -> str:
+    return os.path.commonpath([os.path.dirname(path) for path in images])
 
 
 @dataclass(frozen=True)
@@ -102,9 +117,12 @@ class BundleRun:
         return summary
 
     def segment(self, images: Sequence[str], *, weights: str = "model_last.pt") -> Path:
-        """Segment image files through the bundle's ``inference.yaml``; returns the folder of the label maps."""
+        """Segment image files through the bundle's ``inference.yaml``; returns the folder of the label maps.
+
+        Folders below the images' common one are kept: see `label_map_of`.
+        """
         out = self.folder / "segment"
-        data = {"dataset#data": [{"image": path} for path in images]}
+        data = {"dataset#data": [{"image": path} for path in images], "data_root_dir": _common_folder(images)}
         self._run(
             ["inference"], [], {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **data}
         )
@@ -145,11 +163,17 @@ class BundleRun:
         workflow.finalize()
 
     def _key(self) -> str:
-        """Changes with the bundle's training config, the overlays' text, the settings and the data list."""
-        files = [bundle_root(self.bundle) / "configs" / "train.yaml", *(overlay(name) for name in self.overlays)]
-        files += [path for path in map(Path, self.content("@dataset_json")) if path.is_file()]
-        text = json.dumps([[f.read_text() for f in files], dict(self.settings)], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+        """Changes with the configs' text, the settings, the versions, and every file that the training reads."""
+        configs = [bundle_root(self.bundle) / "configs" / "train.yaml", *(overlay(name) for name in self.overlays)]
+        cases = [case for section in self.content("@train::cases", "@validate::cases") for case in section]
+        files = [(path, os.stat(path)) for case in cases for path in (case["image"], case["label"])]
+        parts = [
+            [config.read_text() for config in configs],
+            dict(self.settings),
+            [version(name) for name in ("monai-iel", "monai", "torch", "pytorch-ignite")],
+            [(path, found.st_size, found.st_mtime_ns) for path, found in files],
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _top_level(name: str) -> str:

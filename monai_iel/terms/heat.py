@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
+from typing import Any
 
 import torch
 
@@ -47,12 +49,12 @@ class HeatDiffusion(LinearTerm):
 
     def __init__(self, diffusivity: float | Sequence[float] = 1.0) -> None:
         super().__init__()
-        values = (diffusivity,) if isinstance(diffusivity, (int, float)) else tuple(diffusivity)
+        given: Any = diffusivity
+        one = isinstance(given, Real)  # NumPy's scalars too
+        values = [float(c) for c in ([given] if one else given)]
         if not values or not all(math.isfinite(c) and c >= 0 for c in values) or max(values) == 0:
             raise ValueError(f"diffusivity must be finite, not negative, and above 0 for a class; got {diffusivity!r}")
-        self.diffusivity: float | tuple[float, ...] = (
-            float(diffusivity) if isinstance(diffusivity, (int, float)) else tuple(float(c) for c in values)
-        )
+        self.diffusivity: float | tuple[float, ...] = values[0] if one else tuple(values)
 
     def forward(self, u: torch.Tensor, grid: Grid) -> torch.Tensor:
         """C times the Laplacian of ``u``."""

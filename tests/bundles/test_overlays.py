@@ -100,6 +100,16 @@ def test_every_noise_fits_every_data_set(noise: str, data: str, parse: Parse) ->
     assert set(np.unique(noisy)) <= set(range(classes))
 
 
+def test_an_augmentation_that_scales_does_not_disturb_the_layer(parse: Parse, phantom_list: Path) -> None:
+    """It changes the voxel size in the affine, which the layer would refuse."""
+    zoom = {"_target_": "RandZoomd", "keys": "@keys", "prob": 1.0, "min_zoom": 1.3, "max_zoom": 1.4}
+    made = parse("train", "data/phantom", "iel/heat", device="cpu", augmentation=[zoom], check_data="off")
+    made.update({"dataset_json": str(phantom_list), "features": [4, 4, 4, 4, 8, 4]})
+    batch = next(iter(made.get_parsed_content("train::dataloader")))
+    logits = made.get_parsed_content("network")(batch["image"])
+    assert torch.isfinite(made.get_parsed_content("loss")(logits, batch["label"]))
+
+
 def test_the_baseline_differs_from_the_iel_config_in_the_loss_alone(files: Callable[..., list[str]]) -> None:
     for data in DATA:
         plain = ConfigParser.load_config_files(files("train", data, "noise/block"))

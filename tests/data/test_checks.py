@@ -10,6 +10,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from monai.transforms import LoadImage
 from PIL import Image
 
 from monai_iel.data import CaseError, MissingCaseFileError, check_case, check_cases
@@ -116,6 +117,12 @@ def fraction() -> np.ndarray:
     return values
 
 
+def nearly_whole() -> np.ndarray:
+    values = classes("float32")
+    values[0, 0, 0] = np.nextafter(np.float32(2), np.float32(3))
+    return values
+
+
 def negative() -> np.ndarray:
     values = classes("int16")
     values[0, 0, 0] = -1
@@ -149,6 +156,7 @@ BAD = {
     "class too high": (nifti("label", classes() + np.uint8(1)), "label", "found class 3, expected 0 .. 2"),
     "negative class": (nifti("label", negative()), "label", "found class -1, expected 0 or more"),
     "fractions": (nifti("label", fraction()), "label", "found the value 0.5, expected whole class numbers"),
+    "nearly whole": (nifti("label", nearly_whole()), "label", "found the value 2.00000024, expected whole"),
     "NaN label": (nifti("label", with_nan_label()), "label", "found the value nan"),
     "NaN": (nifti("image", with_nan(np.nan)), "image", "found 1 values that are NaN or infinite"),
     "Inf": (nifti("image", with_nan(-np.inf)), "image", "found 1 values that are NaN or infinite"),
@@ -156,7 +164,11 @@ BAD = {
     "one slice": (nifti("image", volume()[..., :1]), "image", r"found a 2D image of shape \(6, 7, 1\)"),
     "4D": (nifti("image", np.stack([volume()] * 4, axis=-1)), "image", "found 4 channels .*set in_channels to 4"),
     "5D": (nifti("image", volume()[..., None, None] + np.zeros(2)), "image", "found 5 axes"),
-    "singular affine": (raw("image", gzip.compress(flat_affine())), "image", "cannot be inverted"),
+    "singular affine": (
+        raw("image", gzip.compress(flat_affine())),
+        "image",
+        r"cannot be inverted; write the file anew with nibabel.Nifti1Image\(data, affine\)",
+    ),
     "complex": (nifti("image", volume().astype(np.complex64)), "image", "expected plain numbers"),
     "not gzip": (raw("image", nibabel.Nifti1Image(volume(), np.eye(4)).to_bytes()), "image", "cannot be read"),
 }
@@ -169,6 +181,73 @@ def test_bad_nifti_input_is_refused_with_file_and_mend(entry: dict[str, str], na
     with pytest.raises(CaseError, match=message) as caught:
         check_case(entry, spatial_dims=3, num_classes=3)
     assert str(caught.value).startswith(entry[file])
+
+
+SCALED = np.diag([2.0, 2.0, 3.0, 1.0])
+SIDEWAYS = np.array([[0, 0, 3.0, 5], [2, 0, 0, 6], [0, 2, 0, 7], [0, 0, 0, 1]])  # in-plane axes are y and z
+
+
+def with_sform_alone(values: np.ndarray) -> nibabel.Nifti1Image:
+    """The sform says 2 x 2 x 3 mm, pixdim and qform still 1 mm."""
+    image = nibabel.Nifti1Image(values, np.eye(4))
+    image.set_sform(SCALED, 1)
+    return image
+
+
+def with_both_forms(values: np.ndarray, affine: np.ndarray) -> nibabel.Nifti1Image:
+    image = nibabel.Nifti1Image(values, affine)
+    image.set_qform(affine, 1)
+    return image
+
+
+def with_qform_alone(values: np.ndarray, affine: np.ndarray) -> nibabel.Nifti1Image:
+    image = with_both_forms(values, affine)
+    image.set_sform(None, 0)
+    return image
+
+
+@pytest.mark.parametrize("values", [volume(), volume()[..., 0], volume()[..., :1]], ids=["3D", "2D", "one slice"])
+def test_a_header_for_which_monai_would_use_another_affine_is_refused(tmp_path: Path, values: np.ndarray) -> None:
+    path = str(tmp_path / "image.nii.gz")
+    spatial_dims = 3 if values.shape == SHAPE else 2
+    nibabel.save(with_sform_alone(values), path)
+    assert np.array_equal(LoadImage(image_only=True)(path).affine, np.eye(4))
+    assert np.array_equal(nibabel.load(path).affine, SCALED)
+    found = r"voxel size \(pixdim\) of \[1.0, 1.0.*\] mm, but the affine \[\[2.0, 0.0, 0.0, 0.0\].*would use \[\[1.0,"
+    with pytest.raises(CaseError, match=rf"{found}.* write the file anew with nibabel.Nifti1Image") as caught:
+        check_case({"image": path}, spatial_dims=spatial_dims)
+    assert str(caught.value).startswith(path)
+    nibabel.save(nibabel.Nifti1Image(values, SCALED), path)
+    check_case({"image": path}, spatial_dims=spatial_dims)
+
+
+def test_a_header_in_which_monai_finds_no_valid_qform_is_refused(entry: dict[str, str]) -> None:
+    image = with_sform_alone(volume())
+    image.header["quatern_b"] = 2  # a unit quaternion has no part above 1
+    Path(entry["image"]).write_bytes(gzip.compress(image.header.binaryblock + bytes(4) + volume().tobytes(order="F")))
+    with pytest.raises(CaseError, match=r"no valid qform \(.*\); expected that they agree; write the file anew"):
+        check_case(entry, spatial_dims=3)
+
+
+@pytest.mark.parametrize("affine", [SCALED, SIDEWAYS], ids=["scaled", "sideways"])
+@pytest.mark.parametrize("make", [nibabel.Nifti1Image, with_both_forms, with_qform_alone])
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (volume(), {"spatial_dims": 3}),
+        (volume()[..., 0], {"spatial_dims": 2}),
+        (volume()[..., :1], {"spatial_dims": 2}),
+        (np.stack([volume()] * 4, axis=-1), {"spatial_dims": 3, "in_channels": 4}),
+    ],
+    ids=["3D", "2D", "one slice", "channels"],
+)
+def test_a_sound_header_passes_and_monai_uses_its_affine(
+    tmp_path: Path, values: np.ndarray, options: dict[str, int], make: Callable[..., Any], affine: np.ndarray
+) -> None:
+    path = str(tmp_path / "image.nii.gz")
+    nibabel.save(make(values, affine), path)
+    check_case({"image": path}, **options)
+    assert np.allclose(LoadImage(image_only=True)(path).affine, affine, atol=1e-5)
 
 
 @pytest.mark.parametrize("key", ["image", "label"])

@@ -1,70 +1,132 @@
-"""Downloads, with MONAI's function replaced: no test needs network."""
+"""Downloads through MONAI's own functions, with only the access to the network replaced."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import sys
+import tarfile
+from collections.abc import Callable
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import ContentTooShortError, URLError
 
 import pytest
 from monai.apps import DecathlonDataset
 
-from monai_iel.data.download import download
+from monai_iel.data.download import DOWNLOADS, download
 
-TARGET = "monai_iel.data.download.download_and_extract"
+TASK = "Task04_Hippocampus"
+PAYLOAD = bytes(100_000)
+
+
+def archive(folder: str = TASK) -> bytes:
+    """A tar file with a list and one image."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, content in {"dataset.json": b"{}", "imagesTr/a.nii.gz": PAYLOAD}.items():
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def with_a_link() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        member = tarfile.TarInfo(f"{TASK}/link")
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(member)
+    return stream.getvalue()
+
+
+Serve = Callable[..., list[str]]
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Record the calls, and unpack a small task."""
-    seen: list[dict[str, Any]] = []
+def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Replace urllib's access to the network, and forbid the one of ``requests``, which is no dependency."""
 
-    def fake(**arguments: Any) -> None:
-        seen.append(arguments)
-        folder = Path(arguments["output_dir"]) / "Task04_Hippocampus"
-        folder.mkdir()
-        (folder / "dataset.json").write_text("{}")
+    def start(content: bytes | Exception, *, is_published: bool = True) -> list[str]:
+        asked: list[str] = []
 
-    monkeypatch.setattr(TARGET, fake)
-    return seen
+        def urlretrieve(url: str, filename: Path, **_: Any) -> None:
+            asked.append(url)
+            if isinstance(content, Exception):
+                raise content
+            filename.write_bytes(content)
+
+        monkeypatch.setattr("monai.apps.utils.urlretrieve", urlretrieve)
+        monkeypatch.setattr("monai.apps.utils.requests", None)
+        monkeypatch.setitem(sys.modules, "requests", None)
+        if isinstance(content, bytes) and is_published:
+            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            monkeypatch.setitem(DOWNLOADS, TASK, (DOWNLOADS[TASK][0], md5))
+        return asked
+
+    return start
 
 
-@pytest.mark.parametrize("name", ["hippocampus", "Hippocampus", "Task04_Hippocampus"])
-def test_address_and_checksum_are_those_of_monai(tmp_path: Path, calls: list[dict[str, Any]], name: str) -> None:
-    assert download(name, tmp_path / "new", progress=False) == tmp_path / "new" / "Task04_Hippocampus"
-    (call,) = calls
-    assert call["url"] == DecathlonDataset.resource["Task04_Hippocampus"]
-    assert (call["hash_val"], call["hash_type"]) == (DecathlonDataset.md5["Task04_Hippocampus"], "md5")
-    assert [item.name for item in (tmp_path / "new").iterdir()] == ["Task04_Hippocampus"]
+def test_addresses_and_checksums_are_those_of_monai() -> None:
+    assert {name: (url, DecathlonDataset.md5[name]) for name, url in DecathlonDataset.resource.items()} == DOWNLOADS
 
 
-def test_a_complete_folder_is_left_alone(tmp_path: Path, calls: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("progress", [False, True])
+@pytest.mark.parametrize("name", ["hippocampus", "Hippocampus", TASK])
+def test_a_task_is_fetched_and_unpacked_and_nothing_else_is_left(
+    tmp_path: Path, serve: Serve, name: str, progress: bool
+) -> None:
+    asked = serve(archive())
+    assert download(name, tmp_path / "new", progress=progress) == tmp_path / "new" / TASK
+    assert asked == [DecathlonDataset.resource[TASK]]
+    assert [item.name for item in (tmp_path / "new").iterdir()] == [TASK]
+    files = sorted(item for item in (tmp_path / "new" / TASK).rglob("*") if item.is_file())
+    assert [item.name for item in files] == ["dataset.json", "a.nii.gz"]
+    assert files[1].read_bytes() == PAYLOAD
+
+
+def test_a_complete_folder_is_left_alone(tmp_path: Path, serve: Serve) -> None:
+    asked = serve(archive())
     for _ in range(2):
         download("hippocampus", tmp_path)
-    assert len(calls) == 1
+    assert len(asked) == 1
 
 
-def test_a_folder_without_a_list_is_refused(tmp_path: Path, calls: list[dict[str, Any]]) -> None:
-    (tmp_path / "Task04_Hippocampus").mkdir()
+def test_a_folder_without_a_list_is_refused(tmp_path: Path, serve: Serve) -> None:
+    asked = serve(archive())
+    (tmp_path / TASK).mkdir()
     with pytest.raises(FileExistsError, match=r"holds no dataset.json; remove it"):
         download("hippocampus", tmp_path)
-    assert calls == []
+    assert asked == []
 
 
-@pytest.mark.parametrize("error", [URLError("no route"), RuntimeError("no route"), ValueError("no route")])
-def test_a_failed_download_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def fail(**arguments: Any) -> None:
-        (Path(arguments["output_dir"]) / "part").write_text("half")
-        raise error
-
-    monkeypatch.setattr(TARGET, fail)
-    with pytest.raises(OSError, match=r"Task04_Hippocampus: could not be downloaded .*no route.*by hand"):
+@pytest.mark.parametrize(
+    ("content", "is_published", "reason"),
+    [
+        (archive(), False, "HashCheckError: md5 hash check of downloaded file failed"),
+        (archive()[:50_000], True, "ReadError: unexpected end of data"),
+        (b"no tar file", True, "ReadError: file could not be opened"),
+        (with_a_link(), True, "ValueError: Symbolic link detected"),
+        (URLError("no route"), True, "URLError: .*no route"),
+        (ContentTooShortError("got only 5 bytes", ("", None)), True, "ContentTooShortError: .*got only 5 bytes"),
+        (TimeoutError("timed out"), True, "TimeoutError: timed out"),
+        (IncompleteRead(b""), True, "IncompleteRead: "),
+        (PermissionError("not allowed"), True, "FileNotFoundError: "),  # MONAI hides it, and has no file then
+    ],
+    ids=["checksum", "truncated", "no tar", "link", "offline", "too short", "timeout", "incomplete", "not allowed"],
+)
+def test_a_failed_download_is_an_oserror_that_says_how_to_go_on(
+    tmp_path: Path, serve: Serve, content: bytes | Exception, is_published: bool, reason: str
+) -> None:
+    serve(content, is_published=is_published)
+    with pytest.raises(OSError, match=rf"^{TASK}: could not be downloaded and unpacked from .*\({reason}.*by hand"):
         download("hippocampus", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_archive_without_the_task_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TARGET, lambda **_: None)
+def test_an_archive_without_the_task_is_refused(tmp_path: Path, serve: Serve) -> None:
+    serve(archive("Task99_Other"))
     with pytest.raises(OSError, match=r"holds no Task04_Hippocampus/dataset.json"):
         download("hippocampus", tmp_path)
 

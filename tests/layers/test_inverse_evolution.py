@@ -5,6 +5,7 @@ import itertools
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
@@ -268,3 +269,17 @@ def test_a_coarser_level_reaches_equally_far_in_mm() -> None:
         torch.testing.assert_close(
             InverseEvolution(HeatDiffusion(), grid=Grid((1.0, 3.0)), dt=0.2)(u, ratios=ratios), expected
         )
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    layer = InverseEvolution(HeatDiffusion(np.float32(1)), grid=Grid(np.float32(2)), gain=4, num_steps=np.int64(3))
+    assert str(layer) == str(InverseEvolution(HeatDiffusion(1.0), grid=Grid(2.0), gain=4, num_steps=3))
+    with pytest.raises(TypeError, match="gain must be a number; got '38'"):
+        InverseEvolution(HeatDiffusion(), gain="38")  # type: ignore[arg-type]
+
+
+def test_the_multipliers_of_a_few_shapes_are_kept_and_no_more() -> None:
+    layer = InverseEvolution(HeatDiffusion(), gain=4)
+    for size in (4, 5, 6, 7, 8, 8, 7):
+        layer(torch.zeros(1, 1, size, size))
+    assert [tuple(m.shape) for m in layer._multipliers.values()] == [(5, 5), (6, 6), (7, 7), (8, 8)]

@@ -8,6 +8,7 @@ import torch
 from monai.data import MetaTensor
 from monai.handlers import ParamSchedulerHandler
 from monai.losses import (
+    AsymmetricUnifiedFocalLoss,
     DeepSupervisionLoss,
     DiceCELoss,
     DiceFocalLoss,
@@ -16,7 +17,9 @@ from monai.losses import (
     GeneralizedDiceFocalLoss,
     GeneralizedDiceLoss,
     HausdorffDTLoss,
+    MaskedDiceLoss,
     MCCLoss,
+    NACLLoss,
     TverskyLoss,
 )
 from monai.networks import one_hot
@@ -303,3 +306,39 @@ def test_training_through_the_layer_makes_the_logits_smoother() -> None:
         v = u.detach()
         roughness[name] = float((v * -HeatDiffusion()(v, Grid())).sum() / (v * v).sum())
     assert roughness["iel"] < 0.75 * roughness["plain"]
+
+
+def test_a_class_map_with_a_channel_axis_serves_losses_that_know_none() -> None:
+    u, label = logits(3, (12, 10)), class_map(3, (12, 10))
+    nacl = NACLLoss(classes=3, dim=2)
+    expected = nacl(heat()(u), label[:, 0])
+    assert torch.equal(InverseEvolutionLoss(nacl, heat())(u, label), expected)
+    assert torch.equal(InverseEvolutionLoss(nacl, heat())(u, label[:, 0]), expected)
+
+
+def test_an_activation_under_another_name_is_found() -> None:
+    masked = MaskedDiceLoss(to_onehot_y=True, softmax=True)
+    u, label = logits(3, (12, 10)), class_map(3, (12, 10))
+    assert torch.equal(InverseEvolutionLoss(masked, heat())(u, label), masked(heat()(u), label))
+    with pytest.raises(ValueError, match="MaskedDiceLoss has no activation"):
+        InverseEvolutionLoss(MaskedDiceLoss(to_onehot_y=True), heat())
+
+
+@pytest.mark.parametrize("loss", [AsymmetricUnifiedFocalLoss(), nn.KLDivLoss(), nn.NLLLoss()], ids=repr)
+def test_losses_that_take_probabilities_and_have_no_switch_are_refused(loss: nn.Module) -> None:
+    with pytest.raises(ValueError, match="takes probabilities, but the layer works on logits: use"):
+        InverseEvolutionLoss(loss, heat())
+
+
+def test_probabilities_in_half_precision_are_refused_too() -> None:
+    probabilities = torch.softmax(3 * torch.randn(1, 7, 32, 32), dim=1).bfloat16()
+    with pytest.raises(ValueError, match="probabilities"):
+        InverseEvolutionLoss(DiceLoss(softmax=True, to_onehot_y=True), heat())(
+            probabilities, class_map(7, (32, 32))[:1]
+        )
+
+
+def test_a_schedule_may_miss_one_by_rounding() -> None:
+    loss = InverseEvolutionLoss(nn.CrossEntropyLoss(), heat())
+    loss.set_strength(1 + 1e-15)
+    assert loss.strength == 1

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import nibabel
+import numpy as np
 import pytest
 
 from monai_iel.study import BundleRun, PairedStudy, Row, mean_table, root_cause
 from monai_iel.study.page import write_page
+from monai_iel.study.runs import label_map_of
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 pytest.importorskip("jinja2", reason="the report needs the extra 'report'")
@@ -135,6 +137,29 @@ def test_the_page_is_self_contained_and_names_the_methods(
     assert f"{rows[0].dice:.4f}"[:5] in page
 
 
+def test_the_manifest_says_what_the_noise_did_to_every_training_case(study: PairedStudy, rows: list[Row]) -> None:
+    write_page(study, rows, {})
+    entries = [json.loads(line) for line in (study.folder / "noise.jsonl").read_text().splitlines()]
+    cases = study.run("plain", 0).content("@train::cases")[0]
+    assert [entry["case_id"] for entry in entries] == [case["case_id"] for case in cases]
+    for entry in entries:
+        (noise,) = entry["noise"]
+        assert noise["model"] == "block"
+        # 40 % of the blocks are redrawn from 5 classes, one in five draws being the former; 200 or more blocks
+        assert entry["changed"] == pytest.approx(0.4 * 4 / 5, abs=0.1)
+        assert 0 < entry["dice"] < 0.6
+        assert entry["hd95_mm"] > 1
+
+
+def test_label_maps_of_images_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    images = [str(tmp_path / case / "image.nii.gz") for case in ("a", "b [1]")]
+    for case in ("a", "b [1]"):
+        (tmp_path / "out" / case).mkdir(parents=True)
+        (tmp_path / "out" / case / "image_seg.nii.gz").touch()
+    found = [label_map_of(image, images, tmp_path / "out") for image in images]
+    assert found == [tmp_path / "out" / case / "image_seg.nii.gz" for case in ("a", "b [1]")]
+
+
 def test_the_page_needs_no_segmentations(study: PairedStudy, rows: list[Row]) -> None:
     page = write_page(study, rows, {}).read_text(encoding="utf-8")
     assert "Test cases" not in page
@@ -190,6 +215,11 @@ def test_an_unknown_epoch_is_refused() -> None:
         PairedStudy(Path("x"), data="data/phantom", epochs=("last", "final"))
 
 
+def test_a_seed_that_stands_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"a seed stands twice in \[0, 1, 0\]"):
+        PairedStudy(Path("out"), data="data/phantom", seeds=(0, 1, 0))
+
+
 def test_two_iels_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match=r"several IEL overlays are called heat: iel/heat, mine/heat.yaml; rename one"):
         PairedStudy(Path("x"), data="data/phantom", iels=("iel/heat", "mine/heat.yaml"))
@@ -238,6 +268,19 @@ def test_another_data_list_trains_again(
     content = json.loads((folder / "dataset.json").read_text())
     content["training"], content["test"] = content["test"], content["training"]
     (folder / "dataset.json").write_text(json.dumps(content))
+    bundle_run(tmp_path / "run", tiny, **settings).train()
+    assert len(pretended) == 2
+
+
+def test_a_corrected_label_trains_again(
+    tmp_path: Path, tiny: dict[str, Any], phantom_list: Path, pretended: list[dict[str, Any]]
+) -> None:
+    folder = Path(shutil.copytree(phantom_list.parent, tmp_path / "data"))
+    settings = {"dataset_json": str(folder / "dataset.json")}
+    bundle_run(tmp_path / "run", tiny, **settings).train()
+    first = sorted((folder / "labelsTr").iterdir())[0]
+    image = nibabel.load(first)
+    nibabel.save(nibabel.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), first)
     bundle_run(tmp_path / "run", tiny, **settings).train()
     assert len(pretended) == 2
 

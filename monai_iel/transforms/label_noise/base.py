@@ -6,6 +6,8 @@ import hashlib
 import inspect
 import json
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from monai_iel.transforms.label_noise.checks import check_whole
 
-__all__ = ["LabelNoise", "NoiseModel", "derive_generator", "read_label", "write_label"]
+__all__ = ["LabelNoise", "NoiseModel", "derive_generator", "name_case", "read_label", "write_label"]
 
 
 def derive_generator(*identity: Any) -> np.random.Generator:
@@ -80,6 +82,20 @@ def write_label(noisy: NDArray[np.int32], like: NdarrayOrTensor) -> NdarrayOrTen
             "convert the label to a wider dtype first, for instance with CastToTyped"
         )
     return convert_to_dst_type(noisy[None], like)[0]
+
+
+@contextmanager
+def name_case(label: Any, case_id: Any = None) -> Iterator[None]:
+    """Put the case id and the label's file, where known, in front of a ValueError that is raised inside."""
+    try:
+        yield
+    except ValueError as error:
+        file = label.meta.get("filename_or_obj") if isinstance(label, MetaTensor) else None
+        names = [] if case_id is None else [f"case {case_id!r}"]
+        names += [] if file is None else [str(file)]
+        if not names:
+            raise
+        raise ValueError(f"{', '.join(names)}: {error}") from error
 
 
 class NoiseModel:

@@ -8,7 +8,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from monai_iel.transforms.label_noise.base import LabelNoise
+from monai_iel.transforms.label_noise.base import LabelNoise, name_case
 
 __all__ = ["LabelNoiseD", "LabelNoiseDict", "LabelNoised"]
 
@@ -32,7 +32,7 @@ class LabelNoised(MapTransform):
 
     Raises:
         KeyError: if ``data`` has no case id.
-        ValueError: if a label is no class map.
+        ValueError: if a label is no class map, or the noise refuses it; the case and its file, if known, are named.
 
     Example::
 
@@ -63,7 +63,8 @@ class LabelNoised(MapTransform):
                 f"{self.case_key!r} to each entry, or name another entry with case_key"
             )
         for key in self.key_iterator(result):
-            result[key] = self.noise(result[key], result[self.case_key])
+            with name_case(result[key], result[self.case_key]):
+                result[key] = self.noise(result[key], result[self.case_key])
         return result
 
     def describe(self, case_id: str | int) -> dict[str, Any]:

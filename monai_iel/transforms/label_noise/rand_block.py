@@ -11,7 +11,7 @@ from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import TransformBackends
 from numpy.typing import NDArray
 
-from monai_iel.transforms.label_noise.base import NoiseModel, derive_generator, read_label, write_label
+from monai_iel.transforms.label_noise.base import NoiseModel, derive_generator, name_case, read_label, write_label
 from monai_iel.transforms.label_noise.block import block_grid, fill_blocks
 from monai_iel.transforms.label_noise.checks import check_fraction, check_whole, check_within
 
@@ -111,7 +111,8 @@ class RandBlockLabelNoised(RandomizableTransform, MapTransform):
         - ``data[key]``: ``1 H W [D]``.
 
     Raises:
-        ValueError: if a parameter is out of range, a label does not fit, or two keys differ in shape.
+        ValueError: if a parameter is out of range, a label does not fit, or two keys differ in shape; an error about a
+            label names the case (``data["case_id"]``) and its file, where known.
 
     Example::
 
@@ -154,7 +155,8 @@ class RandBlockLabelNoised(RandomizableTransform, MapTransform):
         """Return a shallow copy of ``data`` with noisy labels."""
         result = dict(data)
         for number, key in enumerate(self.key_iterator(result)):
-            result[key] = self.noise(result[key], randomize=number == 0)
+            with name_case(result[key], result.get("case_id")):
+                result[key] = self.noise(result[key], randomize=number == 0)
         return result
 
     def describe(self, case_id: str | int) -> dict[str, Any]:

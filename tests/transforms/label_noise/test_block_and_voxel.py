@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from monai.data import CacheDataset
+from monai.data import CacheDataset, MetaTensor
 from monai.transforms import Compose
 
 from monai_iel.transforms.label_noise import (
@@ -208,6 +208,34 @@ def test_a_class_beyond_the_given_number_is_refused(noise, value, found):
     label[0, 2, 2] = value
     with pytest.raises(ValueError, match=rf"label holds classes {found}, but num_classes=2 expects 0 to 1"):
         LabelNoised("label", noise)({"label": label, "case_id": "a"})
+
+
+def refused_label(kind: str):
+    """A label with class 2: an array, or a tensor that knows its file."""
+    label = np.full((1, 6, 6), 2, dtype=np.int16)
+    return label if kind == "array" else MetaTensor(torch.from_numpy(label), meta={"filename_or_obj": "/x/lab.nii"})
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        LabelNoised("label", VoxelLabelNoise(rate=0.5, num_classes=2)),
+        RandBlockLabelNoised("label", scale=1, keep=0.5, num_classes=2, shared_mask=False),
+    ],
+    ids=["fixed", "redrawn"],
+)
+@pytest.mark.parametrize(("kind", "names"), [("array", "case 'a'"), ("file", "case 'a', /x/lab.nii")])
+def test_a_refused_label_is_named_by_case_and_file(transform, kind, names):
+    with pytest.raises(ValueError, match=rf"^{names}: label holds classes from 2 to 2") as caught:
+        transform({"label": refused_label(kind), "case_id": "a"})
+    assert str(caught.value) == f"{names}: {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize(("kind", "start"), [("array", "label holds"), ("file", "/x/lab.nii: label holds")])
+def test_redrawn_noise_names_what_it_knows_without_a_case_id(kind, start):
+    transform = RandBlockLabelNoised("label", scale=1, keep=0.5, num_classes=2, shared_mask=False)
+    with pytest.raises(ValueError, match=rf"^{start} classes from 2 to 2"):
+        transform({"label": refused_label(kind)})
 
 
 @pytest.mark.parametrize(
