@@ -49,6 +49,7 @@ def curves_uri(curves: Mapping[str, Curve], *, xlabel: str, ylabel: str) -> str:
     """
     from cycler import cycler
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     if not curves:
         raise ValueError("curves is empty; give at least one name -> (x, y).")
@@ -62,6 +63,8 @@ def curves_uri(curves: Mapping[str, Curve], *, xlabel: str, ylabel: str) -> str:
         if len(x) != len(y):
             raise ValueError(f"curve {name!r} has {len(x)} x values and {len(y)} y values; expected equally many.")
         axes.plot(x, y, label=name, linewidth=1.8, marker="o" if len(x) == 1 else None)
+    if all(float(value).is_integer() for x, _ in curves.values() for value in x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.grid(alpha=0.3, linewidth=0.6)
