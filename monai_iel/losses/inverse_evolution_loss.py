@@ -48,8 +48,9 @@ class InverseEvolutionLoss(_Loss):
     Args:
         loss: an instance of any segmentation loss of MONAI or torch that takes logits and holds its own activation.
         layer: the layer, e.g. ``InverseEvolution(HeatDiffusion(), gain=38)``.
-        spatial_size: size of the full-resolution output where the layer's grid holds. Needed only where
-            full-resolution outputs come in sizes that are half or a quarter of each other.
+        spatial_size: size of the full-resolution output where the layer's grid holds. Needed where
+            full-resolution outputs come in sizes that are half or a quarter of each other, or where the levels of deep
+            supervision have other ratios than powers of two.
         check_finite: refuse a loss that is infinite or NaN. Reads one number from the device per call.
 
     Shape:
