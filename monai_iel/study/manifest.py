@@ -52,7 +52,7 @@ def noise_manifest(
                 "case_id": case["case_id"],
                 "noise": [_description(transform, case["case_id"]) for transform in noise],
                 "changed": float((noisy != clean).float().mean()),
-                "dice": _mean(compute_dice(*masks, include_background=False, ignore_empty=True), masks),
+                "dice": _mean(compute_dice(*masks, include_background=False, ignore_empty=False), masks),
                 "hd95_mm": _mean(compute_physical_hausdorff_distance(*masks, percentile=95), masks),
             }
         )
@@ -73,5 +73,4 @@ def _mean(values: torch.Tensor, masks: Sequence[torch.Tensor]) -> float | None:
     """Over the classes that one of the two masks has."""
     present = torch.stack([mask[0, 1:].flatten(1).any(dim=1) for mask in masks]).any(dim=0)
     known = values[0][present]
-    known = torch.where(known.isnan(), torch.zeros_like(known), known)  # MONAI: Dice of a class missing in the label
     return float(known.mean()) if known.numel() else None

@@ -229,7 +229,9 @@ def test_a_loss_that_forgot_its_activation_is_refused(make: Callable[[], nn.Modu
 
 
 def test_an_activation_of_the_users_own_is_enough() -> None:
-    InverseEvolutionLoss(DiceLoss(other_act=torch.sigmoid), heat())
+    loss, u = DiceLoss(other_act=torch.sigmoid), logits(1, (12, 10))
+    label = class_map(2, (12, 10)).float()
+    assert torch.equal(InverseEvolutionLoss(loss, heat())(u, label), loss(heat()(u), label))
 
 
 @pytest.mark.parametrize(("loss", "instead"), [(nn.BCELoss(), "BCEWithLogitsLoss"), (nn.NLLLoss(), "CrossEntropyLoss")])

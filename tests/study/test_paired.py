@@ -14,8 +14,12 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import torch
+from monai.data import MetaTensor
 
+from monai_iel import compute_physical_hausdorff_distance
 from monai_iel.study import BundleRun, PairedStudy, Row, mean_table, root_cause
+from monai_iel.study.manifest import noise_manifest
 from monai_iel.study.page import write_page
 from monai_iel.study.runs import label_map_of
 
@@ -151,6 +155,28 @@ def test_the_manifest_says_what_the_noise_did_to_every_training_case(study: Pair
         assert entry["hd95_mm"] > 1
 
 
+def test_distances_of_the_manifest_are_in_mm_of_the_image() -> None:
+    """A slab that is moved by two slices of 2.5 mm, and a class that the noise deletes."""
+    label = torch.zeros(1, 6, 6, 12)
+    label[..., 4] = 1
+    label[0, 0, 0, 0] = 2
+    clean = MetaTensor(label, affine=torch.diag(torch.tensor([1.0, 1.0, 2.5, 1.0])))
+    moved = torch.roll(torch.where(label == 1, label, 0.0), 2, dims=-1)
+    (entry,) = noise_manifest(
+        [{"case_id": "a"}],
+        lambda case: {**case, "label": clean},
+        [lambda item: {**item, "label": MetaTensor(moved, affine=clean.affine)}],
+        num_classes=4,
+    )
+    diagonal = float(np.linalg.norm(np.array([6, 6, 12]) * [1.0, 1.0, 2.5]))
+    one = compute_physical_hausdorff_distance(
+        torch.ones(1, 2, 6, 6, 12), torch.zeros(1, 2, 6, 6, 12), spacing=(1, 1, 2.5)
+    )
+    assert entry["hd95_mm"] == pytest.approx((5.0 + float(one)) / 2)
+    assert float(one) == pytest.approx(diagonal, rel=0.1)
+    assert entry["dice"] == 0
+
+
 def test_label_maps_of_images_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     images = [str(tmp_path / case / "image.nii.gz") for case in ("a", "b [1]")]
     for case in ("a", "b [1]"):
@@ -258,12 +284,18 @@ def test_an_edited_overlay_trains_again(tmp_path: Path, tiny: dict[str, Any], pr
     assert len(pretended) == 2
 
 
+@pytest.fixture
+def copied(tmp_path: Path, phantom_list: Path) -> tuple[Path, dict[str, str]]:
+    """A copy of the phantom data set that a test may change, and the setting that points there."""
+    folder = Path(shutil.copytree(phantom_list.parent, tmp_path / "data"))
+    return folder, {"dataset_json": str(folder / "dataset.json")}
+
+
 def test_another_data_list_trains_again(
-    tmp_path: Path, tiny: dict[str, Any], phantom_list: Path, pretended: list[dict[str, Any]]
+    tmp_path: Path, tiny: dict[str, Any], copied: tuple[Path, dict[str, str]], pretended: list[dict[str, Any]]
 ) -> None:
     """Else the weights of an old split would be judged on cases that they were trained on."""
-    folder = Path(shutil.copytree(phantom_list.parent, tmp_path / "data"))
-    settings = {"dataset_json": str(folder / "dataset.json")}
+    folder, settings = copied
     bundle_run(tmp_path / "run", tiny, **settings).train()
     content = json.loads((folder / "dataset.json").read_text())
     content["training"], content["test"] = content["test"], content["training"]
@@ -273,10 +305,9 @@ def test_another_data_list_trains_again(
 
 
 def test_a_corrected_label_trains_again(
-    tmp_path: Path, tiny: dict[str, Any], phantom_list: Path, pretended: list[dict[str, Any]]
+    tmp_path: Path, tiny: dict[str, Any], copied: tuple[Path, dict[str, str]], pretended: list[dict[str, Any]]
 ) -> None:
-    folder = Path(shutil.copytree(phantom_list.parent, tmp_path / "data"))
-    settings = {"dataset_json": str(folder / "dataset.json")}
+    folder, settings = copied
     bundle_run(tmp_path / "run", tiny, **settings).train()
     first = sorted((folder / "labelsTr").iterdir())[0]
     image = nibabel.load(first)
@@ -291,11 +322,11 @@ def test_an_interrupted_training_is_not_taken_for_a_complete_one(
     bundle_run(tmp_path, tiny).train()
 
     def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by hand")
 
     with monkeypatch.context() as broken:
         broken.setattr(BundleRun, "_run", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="by hand"):
             bundle_run(tmp_path, tiny, learning_rate=0.1).train()
     bundle_run(tmp_path, tiny).train()  # its weights may be those of the interrupted one by now
     assert len(pretended) == 2
