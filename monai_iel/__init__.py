@@ -12,11 +12,12 @@ from monai_iel.losses import InverseEvolutionLoss
 from monai_iel.metrics import *  # noqa: F403
 from monai_iel.metrics import __all__ as _metrics
 from monai_iel.numerics import Grid
-from monai_iel.terms import EvolutionTerm, HeatDiffusion, LinearTerm
+from monai_iel.terms import *  # noqa: F403
+from monai_iel.terms import __all__ as _terms
 from monai_iel.transforms import *  # noqa: F403
 from monai_iel.transforms import __all__ as _transforms
 
 __version__ = "0.1.0"
 
-__all__ = ["EvolutionTerm", "Grid", "HeatDiffusion", "InverseEvolution", "InverseEvolutionLoss", "LinearTerm"]
-__all__ += [*_transforms, *_metrics, *_handlers]
+__all__ = ["Grid", "InverseEvolution", "InverseEvolutionLoss"]
+__all__ += [*_terms, *_transforms, *_metrics, *_handlers]

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
+from monai_iel.layers.explicit_engine import rate_of
+from monai_iel.layers.spectral_engine import SpectralEngine
 from monai_iel.layers.stepping import Stepping
 from monai_iel.numerics.grid import Grid
-from monai_iel.numerics.schemes import euler, euler_recomputed
-from monai_iel.numerics.spectral import apply_multiplier, computing_dtype, eigenvalues
-from monai_iel.terms.base import EvolutionTerm, LinearTerm
+from monai_iel.numerics.schemes import Scheme, euler, euler_recomputed
+from monai_iel.numerics.spectral import apply_self_adjoint
+from monai_iel.terms.base import EvolutionTerm
 
 __all__ = ["InverseEvolution"]
 
 Engine = Literal["auto", "spectral", "explicit"]
-Operator = Callable[[torch.Tensor], torch.Tensor]
-
-
-_KEPT_MULTIPLIERS = 4  # deep supervision with so many levels computes nothing twice
-
-
-class _SelfAdjoint(torch.autograd.Function):
-    """Applies a linear self-adjoint operator. Its backward is itself, so nothing is kept but the operator."""
-
-    @staticmethod
-    def forward(ctx: Any, u: torch.Tensor, operator: Operator) -> torch.Tensor:
-        ctx.operator = operator
-        return operator(u)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _self_adjoint(grads[0], ctx.operator), None
-
-
-def _self_adjoint(u: torch.Tensor, operator: Operator) -> torch.Tensor:
-    result: torch.Tensor = _SelfAdjoint.apply(u, operator)  # type: ignore[no-untyped-call]
-    return result
 
 
 class InverseEvolution(nn.Module):
@@ -61,6 +41,8 @@ class InverseEvolution(nn.Module):
         gain: amplification of the finest pattern instead of ``dt``; typical 3 to 40. A gain is met exactly whatever the
             spacing. Exactly one of ``dt`` and ``gain`` is given.
         num_steps: N. Few large steps reach farther at the same gain than many small ones.
+        scheme: ``"euler"``, the steps above, or, for linear evolutions, ``"exponential"``: the continuous backward
+            flow :math:`\exp(N \Delta t\, A)`, of which the steps are the first-order approximation.
         engine: ``"spectral"`` (linear evolutions; the cost does not depend on ``num_steps``), ``"explicit"`` (the
             recurrence above), or ``"auto"`` (spectral where it can be).
 
@@ -101,18 +83,22 @@ class InverseEvolution(nn.Module):
         dt: float | None = None,
         gain: float | None = None,
         num_steps: int = 20,
+        scheme: Scheme = "euler",
         engine: Engine = "auto",
     ) -> None:
         super().__init__()
         self.grid = Grid() if grid is None else grid
-        self.stepping = Stepping(term, self.grid, dt=dt, gain=gain, num_steps=num_steps)
+        self.stepping = Stepping(term, self.grid, dt=dt, gain=gain, num_steps=num_steps, scheme=scheme)
         if engine not in get_args(Engine):
             raise ValueError(f"engine must be one of {', '.join(get_args(Engine))}; got {engine!r}")
-        if engine == "spectral" and not isinstance(term, LinearTerm):
+        linear = self.stepping.linear is not None
+        if engine == "spectral" and not linear:
             raise ValueError(f"the spectral engine needs a linear evolution; use engine='explicit' for {term}")
+        if engine == "explicit" and scheme == "exponential":
+            raise ValueError("the exponential scheme has no explicit steps; use engine='auto'")
         self.term = term
-        self.engine = engine if engine != "auto" else ("spectral" if isinstance(term, LinearTerm) else "explicit")
-        self._multipliers: dict[object, torch.Tensor] = {}
+        self.engine = engine if engine != "auto" else ("spectral" if linear else "explicit")
+        self._spectral = SpectralEngine(self.stepping, forwards=False) if linear else None
 
     def forward(self, u: torch.Tensor, *, strength: float = 1.0, ratios: Sequence[float] | None = None) -> torch.Tensor:
         """Amplify what the evolution would remove.
@@ -126,13 +112,15 @@ class InverseEvolution(nn.Module):
         grid = self.grid if ratios is None else self.grid.coarsened(ratios)
         with torch.autocast(device_type=plain.device.type, enabled=False):
             plain = plain.to(torch.float64 if plain.dtype == torch.float64 else torch.float32)
-            dt = self.stepping.dt(plain.ndim - 2) * strength
+            dt, steps = self.stepping.dt(plain.ndim - 2) * strength, self.stepping.num_steps
             if dt == 0:
                 return plain
-            if not isinstance(self.term, LinearTerm):
-                return euler_recomputed(plain, lambda v: -self.term(v, grid), dt, self.stepping.num_steps)
-            operator = self._spectral(plain, grid, dt) if self.engine == "spectral" else self._explicit(grid, dt)
-            return _self_adjoint(plain, operator)
+            if self.engine == "spectral" and self._spectral is not None:
+                return self._spectral(plain, grid, dt)
+            rate = rate_of(self.term, grid)
+            if self._spectral is not None:
+                return apply_self_adjoint(plain, lambda v: euler(v, rate, -dt, steps))
+            return euler_recomputed(plain, rate, -dt, steps)
 
     def _checked(self, u: torch.Tensor) -> torch.Tensor:
         if not u.is_floating_point():
@@ -148,38 +136,6 @@ class InverseEvolution(nn.Module):
             plain: torch.Tensor = u.as_tensor()  # type: ignore[attr-defined]
             return plain
         return u
-
-    def _explicit(self, grid: Grid, dt: float) -> Operator:
-        def operator(v: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(device_type=v.device.type, enabled=False):
-                return euler(v, lambda w: -self.term(w, grid), dt, self.stepping.num_steps)
-
-        return operator
-
-    def _spectral(self, u: torch.Tensor, grid: Grid, dt: float) -> Operator:
-        dtype, out_dtype = computing_dtype(u), u.dtype
-        multiplier = self._multiplier(u, grid, dt, dtype)
-        if multiplier.ndim == u.ndim - 1 and multiplier.shape[0] != u.shape[1]:
-            raise ValueError(
-                f"{self.term} has settings for {multiplier.shape[0]} classes, but the tensor has {u.shape[1]} channels"
-            )
-
-        def operator(v: torch.Tensor) -> torch.Tensor:
-            return apply_multiplier(v.to(dtype), multiplier, grid.boundary).to(out_dtype)
-
-        return operator
-
-    def _multiplier(self, u: torch.Tensor, grid: Grid, dt: float, dtype: torch.dtype) -> torch.Tensor:
-        """(1 + dt s(lambda))^N per eigenvalue; the last few are kept: training repeats its shapes."""
-        assert isinstance(self.term, LinearTerm)
-        key = (u.shape[2:], grid, dt, dtype, u.device, repr(self.term))
-        if key not in self._multipliers:
-            rates = self.term.symbol(eigenvalues(u.shape[2:], grid))
-            powers = (1 + dt * rates) ** self.stepping.num_steps
-            while len(self._multipliers) >= _KEPT_MULTIPLIERS:
-                self._multipliers.pop(next(iter(self._multipliers)))
-            self._multipliers[key] = powers.to(dtype=dtype, device=u.device)
-        return self._multipliers[key]
 
     def extra_repr(self) -> str:
         """Steps, gain and length in mm."""

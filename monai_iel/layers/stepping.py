@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
+
+import torch
 
 from monai_iel.numerics.grid import Grid
-from monai_iel.numerics.schemes import dt_for_gain, gain_of
-from monai_iel.numerics.spectral import largest_eigenvalue
-from monai_iel.terms.base import EvolutionTerm, LinearTerm
+from monai_iel.numerics.schemes import Scheme, dt_for_gain, gain_of, growth
+from monai_iel.terms.base import EvolutionTerm
 
 __all__ = ["Stepping"]
+
+_LARGEST_GAIN = 1e30  # a float32 holds a hundred million times more
 
 
 class Stepping:
@@ -21,15 +24,25 @@ class Stepping:
         term: the evolution.
         grid: spacing and boundary condition.
         dt: step, in mm^2 for second-order evolutions.
-        gain: ``(1 + dt * rate)^num_steps`` for the fastest mode of the grid. Exactly one of ``dt`` and ``gain``.
+        gain: amplification of the fastest mode of the grid over all steps. Exactly one of ``dt`` and ``gain``.
         num_steps: number of steps.
+        scheme: ``"euler"`` or, for linear evolutions, ``"exponential"``.
 
     Raises:
-        ValueError: both or neither of ``dt`` and ``gain``; a value out of range; a gain for a nonlinear evolution.
+        TypeError: no evolution; a number that is none.
+        ValueError: both or neither of ``dt`` and ``gain``; a value out of range; a gain or the exponential scheme for a
+            nonlinear evolution; a gain that float32 cannot hold.
     """
 
     def __init__(
-        self, term: EvolutionTerm, grid: Grid, *, dt: float | None, gain: float | None, num_steps: int
+        self,
+        term: EvolutionTerm,
+        grid: Grid,
+        *,
+        dt: float | None,
+        gain: float | None,
+        num_steps: int,
+        scheme: Scheme = "euler",
     ) -> None:
         if not isinstance(term, EvolutionTerm):
             raise TypeError(f"term must be an EvolutionTerm such as HeatDiffusion(); got {type(term).__name__}")
@@ -44,35 +57,67 @@ class Stepping:
                 raise TypeError(f"{name} must be a number; got {value!r}")
         if dt is not None and not (math.isfinite(dt) and dt > 0):
             raise ValueError(f"dt must be positive and finite; got {dt}")
-        if gain is not None and not (math.isfinite(gain) and gain > 1):
-            raise ValueError(f"gain must be a finite number above 1 (1 would change nothing); got {gain}")
-        if gain is not None and not isinstance(term, LinearTerm):
+        if gain is not None and not 1 < gain <= _LARGEST_GAIN:
+            raise ValueError(
+                f"gain must be a finite number above 1 (1 would change nothing), at most {_LARGEST_GAIN:g}; got {gain}"
+            )
+        if scheme not in get_args(Scheme):
+            raise ValueError(f"scheme must be one of {', '.join(get_args(Scheme))}; got {scheme!r}")
+        self.linear = term.as_linear()
+        if self.linear is None and gain is not None:
             raise ValueError(f"gain is defined for linear evolutions only; give {type(term).__name__} a dt")
-        self.term, self.grid, self.num_steps = term, grid, int(steps)
+        if self.linear is None and scheme == "exponential":
+            raise ValueError(f"the exponential scheme needs a linear evolution; use scheme='euler' for {term}")
+        self.term, self.grid, self.num_steps, self.scheme = term, grid, int(steps), scheme
         self._dt, self._gain = dt, gain
+        for spatial_dims in self._possible_dims():
+            found = self.gain(spatial_dims)
+            if found is not None and found > _LARGEST_GAIN:
+                raise ValueError(
+                    f"dt={dt} amplifies the finest pattern by {found:.3g} in {spatial_dims}D, more than can be "
+                    f"computed: lower dt or num_steps, or give a gain (3 to 40) instead"
+                )
 
     def dt(self, spatial_dims: int) -> float:
         """The step, in mm^2 for second-order evolutions."""
         if self._dt is not None:
             return self._dt
         assert self._gain is not None
-        return dt_for_gain(self._gain, self._largest_rate(spatial_dims), self.num_steps)
+        return dt_for_gain(self._gain, self._largest_rate(spatial_dims), self.num_steps, self.scheme)
 
     def gain(self, spatial_dims: int) -> float | None:
         """Amplification of the fastest mode; None for nonlinear evolutions."""
-        if self._gain is not None or not isinstance(self.term, LinearTerm):
+        if self._gain is not None or self.linear is None:
             return self._gain
-        return gain_of(self.dt(spatial_dims), self._largest_rate(spatial_dims), self.num_steps)
+        return gain_of(self.dt(spatial_dims), self._largest_rate(spatial_dims), self.num_steps, self.scheme)
+
+    def growth(self, rates: torch.Tensor, dt: float) -> torch.Tensor:
+        """Amplification of modes that decay at ``rates``, run backwards in time with the step ``dt``."""
+        return growth(rates, dt, self.num_steps, self.scheme)
 
     def length(self, spatial_dims: int) -> float | None:
         """How far the evolution reaches, in mm; None where it has no such length."""
-        return self.term.length(self.num_steps * self.dt(spatial_dims)) if isinstance(self.term, LinearTerm) else None
+        return None if self.linear is None else self.linear.length(self.num_steps * self.dt(spatial_dims))
+
+    def check_stable_forwards(self, spatial_dims: int) -> None:
+        """Refuse explicit steps forwards that are too large.
+
+        Raises:
+            ValueError: ``dt`` above 2 / the evolution's largest rate.
+        """
+        rate = self.term.largest_rate(self.grid, spatial_dims)
+        if rate is not None and self.dt(spatial_dims) * rate > 2 * (1 + 1e-9):
+            time = self.dt(spatial_dims) * self.num_steps
+            raise ValueError(
+                f"dt={self.dt(spatial_dims):.4g} is above the bound {2 / rate:.4g} for stable explicit steps of "
+                f"{self.term} on voxels of {self.grid.spacings(spatial_dims)} mm: set dt={2 / rate:.4g} or less; for "
+                f"the same time that is num_steps={math.ceil(time * rate / 2 * (1 - 1e-9))}"
+            )
 
     def describe(self) -> str:
         """Steps, gain and length, for each number of axes that the grid admits."""
-        dims = [self.grid.spatial_dims] if self.grid.spatial_dims else [2, 3]
         parts = []
-        for d in dims:
+        for d in self._possible_dims():
             gain, length = self.gain(d), self.length(d)
             figures = [f"dt={self.dt(d):.4g}"]
             figures += [f"gain={gain:.4g}"] if gain is not None else []
@@ -80,6 +125,10 @@ class Stepping:
             parts.append(f"{d}D: {', '.join(figures)}")
         return f"num_steps={self.num_steps}, " + "; ".join(parts)
 
+    def _possible_dims(self) -> list[int]:
+        given = self.grid.spatial_dims or self.term.spatial_dims
+        return [given] if given else [2, 3]
+
     def _largest_rate(self, spatial_dims: int) -> float:
-        assert isinstance(self.term, LinearTerm)
-        return self.term.largest_rate(largest_eigenvalue(self.grid, spatial_dims))
+        assert self.linear is not None
+        return self.linear.largest_rate(self.grid, spatial_dims)

@@ -4,35 +4,76 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
-from torch.utils.checkpoint import checkpoint
 
-__all__ = ["dt_for_gain", "euler", "euler_recomputed", "gain_of"]
+from monai_iel.numerics.blocks import LocalRate
+
+__all__ = ["Scheme", "dt_for_gain", "euler", "euler_recomputed", "gain_of", "growth"]
 
 Rate = Callable[[torch.Tensor], torch.Tensor]
+
+Scheme = Literal["euler", "exponential"]
+"""``"euler"``: steps ``1 + dt * rate``, as published. ``"exponential"``: the continuous flow ``exp(time * rate)``,
+which linear evolutions have in closed form."""
 
 
 def euler(u: torch.Tensor, rate: Rate, dt: float, num_steps: int) -> torch.Tensor:
     """``num_steps`` explicit Euler steps ``u <- u + dt * rate(u)``."""
     for _ in range(num_steps):
-        u = u + dt * rate(u)
+        u = torch.add(u, rate(u), alpha=dt)
     return u
 
 
-def euler_recomputed(u: torch.Tensor, rate: Rate, dt: float, num_steps: int) -> torch.Tensor:
-    """Like :func:`euler`; the backward pass recomputes, so that memory grows with the root of the number of steps."""
-    segment = max(1, math.isqrt(num_steps))
-    for start in range(0, num_steps, segment):
-        u = checkpoint(euler, u, rate, dt, min(segment, num_steps - start), use_reentrant=False)
-    return u
+def euler_recomputed(u: torch.Tensor, rate: LocalRate, dt: float, num_steps: int) -> torch.Tensor:
+    """Like :func:`euler`, differentiable, with a backward pass that recomputes.
+
+    Kept is every n-th state, n the root of the number of steps; the states between two of them are computed again when
+    their turn comes. So memory grows with the root of the number of steps, and only one block's graph ever exists.
+    """
+    result: torch.Tensor = _RecomputedSteps.apply(u, rate, dt, num_steps)  # type: ignore[no-untyped-call]
+    return result
 
 
-def gain_of(dt: float, symbol: float, num_steps: int) -> float:
-    """Amplification ``(1 + dt * symbol)^num_steps`` of a mode whose decay rate is ``symbol``."""
-    return float((1 + dt * symbol) ** num_steps)
+class _RecomputedSteps(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: torch.Tensor, rate: LocalRate, dt: float, num_steps: int) -> torch.Tensor:
+        ctx.rate, ctx.dt, ctx.num_steps = rate, dt, num_steps
+        ctx.segment = math.isqrt(num_steps - 1) + 1
+        kept = []
+        for start in range(0, num_steps, ctx.segment):
+            kept.append(u)
+            u = euler(u, rate, dt, min(ctx.segment, num_steps - start))
+        ctx.save_for_backward(*kept)
+        return u
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        kept, grad = ctx.saved_tensors, grads[0]
+        if torch.is_grad_enabled():  # a gradient of this gradient is wanted: leave it to autograd, in full
+            out = euler(kept[0], ctx.rate.rate, ctx.dt, ctx.num_steps)
+            return torch.autograd.grad(out, kept[0], grad, create_graph=True)[0], None, None, None
+        for number in reversed(range(len(kept))):
+            states = [kept[number]]
+            for _ in range(min(ctx.segment, ctx.num_steps - number * ctx.segment) - 1):
+                states.append(euler(states[-1], ctx.rate, ctx.dt, 1))
+            while states:
+                grad = torch.add(grad, ctx.rate.vector_jacobian(states.pop(), grad), alpha=ctx.dt)
+        return grad, None, None, None
 
 
-def dt_for_gain(gain: float, symbol: float, num_steps: int) -> float:
-    """The step that amplifies a mode of decay rate ``symbol`` by ``gain`` over ``num_steps`` steps."""
-    return float(math.expm1(math.log(gain) / num_steps) / symbol)
+def growth(rates: torch.Tensor, dt: float, num_steps: int, scheme: Scheme = "euler") -> torch.Tensor:
+    """Amplification over ``num_steps`` steps of modes that decay at ``rates``, run backwards in time."""
+    return torch.exp(num_steps * dt * rates) if scheme == "exponential" else (1 + dt * rates) ** num_steps
+
+
+def gain_of(dt: float, rate: float, num_steps: int, scheme: Scheme = "euler") -> float:
+    """`growth` of one mode; infinite where a float cannot hold it."""
+    return float(growth(torch.tensor(rate, dtype=torch.float64), dt, num_steps, scheme))
+
+
+def dt_for_gain(gain: float, rate: float, num_steps: int, scheme: Scheme = "euler") -> float:
+    """The step that amplifies a mode of decay rate ``rate`` by ``gain`` over ``num_steps`` steps."""
+    per_step = math.log(gain) / num_steps
+    return float((per_step if scheme == "exponential" else math.expm1(per_step)) / rate)

@@ -2,63 +2,88 @@
 
 On ``n`` voxels the second difference is diagonal in the cosine basis (zero flux), the sine basis (zero outside) or the
 real Fourier basis (periodic); see G. Strang, "The Discrete Cosine Transform", SIAM Review 41 (1999). A function of the
-Laplacian is then one product per axis into the basis, one multiplication, and one product per axis back. For axes of up
-to a few hundred voxels dense orthonormal matrices and matmul beat fast transforms.
+Laplacian is then a transform, one multiplication, and the transform back. There are three ways to do that, and the
+cheapest one is taken:
+
+- one product with a dense orthonormal matrix per axis, there and back: any boundary, any device;
+- where the function is a product over the axes, one matrix per axis altogether;
+- on a CPU, under zero flux, and for lengths with small prime factors, SciPy's real-to-real fast transform.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+import scipy.fft
 import torch
 
 from monai_iel.numerics.grid import Boundary, Grid
 
-__all__ = ["apply_multiplier", "basis", "computing_dtype", "eigenvalues", "largest_eigenvalue"]
+__all__ = [
+    "Operator",
+    "apply_self_adjoint",
+    "axis_eigenvalues",
+    "basis",
+    "computing_dtype",
+    "largest_eigenvalues",
+    "multiplication",
+    "separable_multiplication",
+]
+
+Operator = Callable[[torch.Tensor], torch.Tensor]
+
+# Of the sum of the lengths of the axes: where a fast transform there and back costs as much as the dense products,
+# measured with scripts/bench_iel.py on two cores of an EPYC.
+_FAST_FROM = 160
 
 
-@lru_cache(maxsize=64)
-def _basis_float64(n: int, boundary: Boundary) -> tuple[torch.Tensor, torch.Tensor]:
-    i = torch.arange(n, dtype=torch.float64)
-    k = i.clone()
+def _angles(n: int, boundary: Boundary) -> torch.Tensor:
+    k = torch.arange(n, dtype=torch.float64)
     if boundary == "neumann":
-        theta = math.pi * k / n
-        rows = torch.cos(theta[:, None] * (i + 0.5))
-    elif boundary == "dirichlet":
-        theta = math.pi * (k + 1) / (n + 1)
-        rows = torch.sin(theta[:, None] * (i + 1))
-    else:
-        # 1, cos, sin, cos, sin, ... and for even n the alternating mode, which is a cosine.
-        theta = 2 * math.pi * torch.div(k + 1, 2, rounding_mode="floor") / n
-        rows = torch.where((k % 2 == 1)[:, None], torch.cos(theta[:, None] * i), torch.sin(theta[:, None] * i))
-        rows[0] = 1.0
-    rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    return rows, 2 * (1 - torch.cos(theta))
+        return math.pi * k / n
+    if boundary == "dirichlet":
+        return math.pi * (k + 1) / (n + 1)
+    return 2 * math.pi * torch.div(k + 1, 2, rounding_mode="floor") / n  # 1, cos, sin, cos, sin, ...
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)  # the axes of a few shapes; bounded, since patches may come in any size
 def basis(n: int, boundary: Boundary, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Orthonormal eigenvectors of the second difference on ``n`` voxels, one per row: ``n n``."""
-    return _basis_float64(n, boundary)[0].to(device=device, dtype=dtype)
+    i = torch.arange(n, dtype=torch.float64)
+    theta = _angles(n, boundary)
+    if boundary == "neumann":
+        rows = torch.cos(theta[:, None] * (i + 0.5))
+    elif boundary == "dirichlet":
+        rows = torch.sin(theta[:, None] * (i + 1))
+    else:
+        # For even n the last one, the alternating mode, is a cosine.
+        rows = torch.where((i % 2 == 1)[:, None], torch.cos(theta[:, None] * i), torch.sin(theta[:, None] * i))
+        rows[0] = 1.0
+    rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows.to(device=device, dtype=dtype)
 
 
-def eigenvalues(shape: Sequence[int], grid: Grid) -> torch.Tensor:
-    """Eigenvalues of minus the Laplacian, ``sum_d lambda_d[k_d] / h_d^2``, a float64 tensor of ``shape``, in 1/mm^2."""
+def axis_eigenvalues(shape: Sequence[int], grid: Grid, device: torch.device | None = None) -> tuple[torch.Tensor, ...]:
+    """Eigenvalues of minus the second difference along each axis, ``2 (1 - cos theta_k) / h_d^2``, in 1/mm^2.
+
+    Returns:
+        One float64 tensor per axis, shaped to broadcast: ``n_1 1 1``, ``1 n_2 1``, ``1 1 n_3``. Their sum is the
+        spectrum of minus the Laplacian.
+    """
     dims = len(shape)
-    total = torch.zeros((), dtype=torch.float64)
+    values = []
     for axis, (n, h) in enumerate(zip(shape, grid.spacings(dims), strict=True)):
-        view = [1] * dims
-        view[axis] = n
-        total = total + _basis_float64(n, grid.boundary)[1].view(view) / h**2
-    return total
+        along = 2 * (1 - torch.cos(_angles(n, grid.boundary))) / h**2
+        values.append(along.view([n if a == axis else 1 for a in range(dims)]).to(device))
+    return tuple(values)
 
 
-def largest_eigenvalue(grid: Grid, spatial_dims: int) -> float:
-    """The bound ``sum_d 4 / h_d^2`` on the eigenvalues of minus the Laplacian, approached by large grids, in 1/mm^2."""
-    return sum(4 / h**2 for h in grid.spacings(spatial_dims))
+def largest_eigenvalues(grid: Grid, spatial_dims: int) -> tuple[torch.Tensor, ...]:
+    """The bounds ``4 / h_d^2`` of `axis_eigenvalues`, approached by large grids: float64 scalars, in 1/mm^2."""
+    return tuple(torch.tensor(4 / h**2, dtype=torch.float64) for h in grid.spacings(spatial_dims))
 
 
 def computing_dtype(u: torch.Tensor) -> torch.dtype:
@@ -75,25 +100,89 @@ def computing_dtype(u: torch.Tensor) -> torch.dtype:
     return torch.float32 if precision in ("none", "ieee") else torch.float64
 
 
-def apply_multiplier(u: torch.Tensor, multiplier: torch.Tensor, boundary: Boundary) -> torch.Tensor:
-    """``V^T diag(multiplier) V u`` with V the eigenbasis over the spatial axes.
+def multiplication(multiplier: torch.Tensor, boundary: Boundary, spatial_dims: int) -> Operator:
+    """The operator ``V^T diag(multiplier) V``, V the eigenbasis over the spatial axes.
 
     Args:
-        u: ``B C H [W [D]]`` in the computing dtype.
-        multiplier: one factor per eigenvalue, of the spatial shape, or ``C`` of them for a factor per channel; same
-            dtype and device.
+        multiplier: one factor per eigenvalue, of the spatial shape, or ``C`` of them for a factor per channel.
         boundary: which basis.
+        spatial_dims: number of spatial axes.
 
     Returns:
-        A new contiguous tensor of the same shape and dtype.
+        A function of ``B C H [W [D]]`` of the multiplier's dtype and device, to a new tensor of the same shape. It
+        records no gradient; see `apply_self_adjoint`.
     """
+    shape = multiplier.shape[-spatial_dims:]
+    if _fast_transform_pays(shape, boundary, multiplier.device, dense_cost=sum(shape)):
+        return lambda u: _multiplied_by_fast_transform(u, multiplier)
+    return lambda u: _multiplied_by_products(u, multiplier, boundary)
+
+
+def separable_multiplication(factors: Sequence[torch.Tensor], boundary: Boundary) -> Operator:
+    """`multiplication` by the product over the axes of ``factors``, each broadcastable to the spatial shape.
+
+    Half as many products as for a multiplier that is no product: there and back are one matrix along each axis.
+    """
+    dims = len(factors)
+    lengths = [f.shape[f.ndim - dims + axis] for axis, f in enumerate(factors)]
+    if _fast_transform_pays(lengths, boundary, factors[0].device, dense_cost=sum(lengths) / 2):
+        return multiplication(math.prod(factors[1:], start=factors[0]), boundary, dims)
+    matrices = []
+    for n, along in zip(lengths, factors, strict=True):
+        rows = basis(n, boundary, torch.float64, along.device)
+        diagonal = along.double().reshape(-1, n, 1)  # a leading axis for the classes, or 1
+        matrices.append((rows.T @ (diagonal * rows)).to(along.dtype))
+
+    def operator(u: torch.Tensor) -> torch.Tensor:
+        for dim, matrix in enumerate(matrices, start=2):
+            u = _along(u, matrix[0], dim) if len(matrix) == 1 else _along_per_class(u, matrix, dim)
+        return u
+
+    return operator
+
+
+def apply_self_adjoint(u: torch.Tensor, operator: Operator) -> torch.Tensor:
+    """``operator(u)`` of a linear self-adjoint operator, differentiable any number of times.
+
+    Its backward pass is the operator itself, so no tensor is kept for it. Runs outside autocast, in the operator's own
+    precision.
+    """
+    result: torch.Tensor = _SelfAdjoint.apply(u, operator)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _SelfAdjoint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: torch.Tensor, operator: Operator) -> torch.Tensor:
+        ctx.operator = operator
+        with torch.autocast(device_type=u.device.type, enabled=False):
+            return operator(u)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return apply_self_adjoint(grads[0], ctx.operator), None
+
+
+def _fast_transform_pays(shape: Sequence[int], boundary: Boundary, device: torch.device, *, dense_cost: float) -> bool:
+    smooth = all(scipy.fft.next_fast_len(n) == n for n in shape)
+    return device.type == "cpu" and boundary == "neumann" and smooth and dense_cost >= _FAST_FROM
+
+
+def _multiplied_by_fast_transform(u: torch.Tensor, multiplier: torch.Tensor) -> torch.Tensor:
+    axes = tuple(range(2, u.ndim))
+    threads = torch.get_num_threads()
+    spectrum = scipy.fft.dctn(u.detach().numpy(), axes=axes, norm="ortho", workers=threads)
+    spectrum *= multiplier.numpy()
+    return torch.from_numpy(scipy.fft.idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True, workers=threads))
+
+
+def _multiplied_by_products(u: torch.Tensor, multiplier: torch.Tensor, boundary: Boundary) -> torch.Tensor:
     shape = u.shape
-    with torch.autocast(device_type=u.device.type, enabled=False):
-        for dim in range(2, u.ndim):
-            u = _along(u, basis(shape[dim], boundary, u.dtype, u.device), dim)
-        u = u.mul_(multiplier)  # a fresh tensor: the products above made it
-        for dim in reversed(range(2, u.ndim)):
-            u = _along(u, basis(shape[dim], boundary, u.dtype, u.device).T, dim)
+    for dim in range(2, u.ndim):
+        u = _along(u, basis(shape[dim], boundary, u.dtype, u.device), dim)
+    u = u.mul_(multiplier)  # a fresh tensor: the products above made it
+    for dim in reversed(range(2, u.ndim)):
+        u = _along(u, basis(shape[dim], boundary, u.dtype, u.device).T, dim)
     return u
 
 
@@ -104,3 +193,8 @@ def _along(u: torch.Tensor, matrix: torch.Tensor, dim: int) -> torch.Tensor:
         return torch.matmul(u, matrix.T)
     flat = u.reshape(math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :]))
     return torch.matmul(matrix, flat).view(shape)
+
+
+def _along_per_class(u: torch.Tensor, matrices: torch.Tensor, dim: int) -> torch.Tensor:
+    """`_along` with one matrix per channel."""
+    return torch.stack([_along(u[:, c : c + 1], m, dim)[:, 0] for c, m in enumerate(matrices)], dim=1)

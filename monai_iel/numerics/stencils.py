@@ -1,16 +1,31 @@
-"""Finite-difference operators on ``B C H [W [D]]`` tensors, one code path for any number of axes."""
+"""Finite-difference operators on ``B C H [W [D]]`` tensors, one code path for any number of axes.
+
+Two families: differences **across the faces** between neighbouring voxels, for evolutions in divergence form, and
+**central** differences at the voxels, for those that need a direction. What lies beyond the border follows from the
+grid's boundary condition: the same again, zero, or the other end.
+All are differentiable, and none changes its argument.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 
 from monai_iel.numerics.grid import Grid
 
-__all__ = ["laplacian"]
+__all__ = [
+    "central_difference",
+    "central_second_difference",
+    "face_difference",
+    "laplacian",
+    "sum_inwards",
+    "sum_outwards",
+]
 
 
-def laplacian(u: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """Second-order Laplacian ``sum_d (u[i+1] - 2 u[i] + u[i-1]) / h_d^2`` with the grid's spacing and boundary.
+def laplacian(u: torch.Tensor, grid: Grid, weights: Sequence[float] | None = None) -> torch.Tensor:
+    """Second-order Laplacian ``sum_d a_d (u[i+1] - 2 u[i] + u[i-1]) / h_d^2`` with the grid's spacing and boundary.
 
     Written as the divergence of the fluxes between neighbours, which makes it symmetric for every boundary condition
     and exactly conservative for ``"neumann"`` and ``"periodic"``.
@@ -18,23 +33,72 @@ def laplacian(u: torch.Tensor, grid: Grid) -> torch.Tensor:
     Args:
         u: floating point tensor ``B C H [W [D]]``.
         grid: spacing in mm and boundary condition.
+        weights: ``a_d``, one per axis; default 1.
 
     Returns:
         A new tensor of the same shape, in units of ``u / mm^2``.
     """
-    sizes = grid.spacings(u.ndim - 2)
     out = torch.zeros_like(u)
-    for dim, h in enumerate(sizes, start=2):
+    for dim in range(2, u.ndim):
         n = u.shape[dim]
-        flux = torch.diff(u, dim=dim) / h**2
+        scale = (1.0 if weights is None else weights[dim - 2]) / _spacing(u, dim, grid) ** 2
+        flux = torch.diff(u, dim=dim) * scale
         out.narrow(dim, 0, n - 1).add_(flux)
         out.narrow(dim, 1, n - 1).sub_(flux)
         first, last = u.narrow(dim, 0, 1), u.narrow(dim, n - 1, 1)
         if grid.boundary == "dirichlet":
-            out.narrow(dim, 0, 1).sub_(first / h**2)
-            out.narrow(dim, n - 1, 1).sub_(last / h**2)
+            out.narrow(dim, 0, 1).sub_(first * scale)
+            out.narrow(dim, n - 1, 1).sub_(last * scale)
         elif grid.boundary == "periodic":
-            wrapped = (first - last) / h**2
+            wrapped = (first - last) * scale
             out.narrow(dim, n - 1, 1).add_(wrapped)
             out.narrow(dim, 0, 1).sub_(wrapped)
     return out
+
+
+def face_difference(u: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:
+    """Differences ``u[i+1] - u[i]`` across the ``n + 1`` faces of the ``n`` voxels along an axis; not divided by h.
+
+    The outermost faces are the border: no difference there under ``"neumann"``, the difference to zero under
+    ``"dirichlet"``; under ``"periodic"`` both are the one face that joins the ends.
+    """
+    return torch.diff(_padded(u, dim, grid), dim=dim)
+
+
+def sum_outwards(values: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:
+    """Sums of neighbours along an axis, ``n`` values to the ``n + 1`` places between and beside them."""
+    padded, n = _padded(values, dim, grid), values.shape[dim]
+    return padded.narrow(dim, 0, n + 1) + padded.narrow(dim, 1, n + 1)
+
+
+def sum_inwards(values: torch.Tensor, dim: int) -> torch.Tensor:
+    """Sums of neighbours along an axis, ``n + 1`` values to the ``n`` places between them."""
+    n = values.shape[dim] - 1
+    return values.narrow(dim, 0, n) + values.narrow(dim, 1, n)
+
+
+def central_difference(u: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:
+    """First derivative along an axis at the voxels, ``(u[i+1] - u[i-1]) / 2h``, in ``u / mm``."""
+    padded, n = _padded(u, dim, grid), u.shape[dim]
+    return (padded.narrow(dim, 2, n) - padded.narrow(dim, 0, n)).div_(2 * _spacing(u, dim, grid))
+
+
+def central_second_difference(u: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:
+    """Second derivative along an axis at the voxels, ``(u[i+1] - 2 u[i] + u[i-1]) / h^2``, in ``u / mm^2``."""
+    padded, n = _padded(u, dim, grid), u.shape[dim]
+    neighbours = padded.narrow(dim, 2, n) + padded.narrow(dim, 0, n)
+    return neighbours.sub_(u, alpha=2).div_(_spacing(u, dim, grid) ** 2)
+
+
+def _spacing(u: torch.Tensor, dim: int, grid: Grid) -> float:
+    return grid.spacings(u.ndim - 2)[dim - 2]
+
+
+def _padded(u: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:
+    """``u`` with one voxel more at each end of an axis."""
+    first, last = u.narrow(dim, 0, 1), u.narrow(dim, u.shape[dim] - 1, 1)
+    if grid.boundary == "dirichlet":
+        before, after = torch.zeros_like(first), torch.zeros_like(last)
+    else:
+        before, after = (last, first) if grid.boundary == "periodic" else (first, last)
+    return torch.cat([before, u, after], dim=dim)

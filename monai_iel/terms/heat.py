@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
-from typing import Any
 
 import torch
 
 from monai_iel.numerics.grid import Grid
 from monai_iel.numerics.stencils import laplacian
-from monai_iel.terms.base import LinearTerm
+from monai_iel.terms.laplacian_function import LaplacianFunction
 
 __all__ = ["HeatDiffusion"]
 
 
-class HeatDiffusion(LinearTerm):
-    r"""Heat diffusion, :math:`u_t = c\,\Delta u`: fluctuations die out, a constant stays.
+class HeatDiffusion(LaplacianFunction):
+    r"""Heat diffusion, :math:`u_t = c \sum_d a_d\,\partial_d^2 u`: fluctuations die out, a constant stays.
 
     Run backwards on logits it amplifies what is rough, so a network trained through it learns smooth logits. It is not
     made for thin structures (vessels): they are rough, and lose detail; set their class's diffusivity to 0. Nor does it
@@ -26,12 +24,15 @@ class HeatDiffusion(LinearTerm):
     Args:
         diffusivity: c, without a unit (time is in mm^2). One number for all classes, or one per class, 0 for classes
             to be left alone.
+        axis_diffusivity: :math:`a_d`, one number per spatial axis, 0 for an axis along which nothing is to be
+            smoothed. Default: 1 for each. The voxel size is the grid's business, not this one's.
 
     Shape:
         - ``u``: ``B C H [W [D]]``, floating point; the result has the same shape and dtype.
 
     Raises:
-        ValueError: a negative or infinite diffusivity, none above 0, or another number of classes than ``u`` has.
+        ValueError: a negative or infinite diffusivity, none above 0, or another number of classes or axes than ``u``
+            has.
 
     References:
         Liu et al., arXiv 2307.07344, eq. (3) and section 3.2. Their kernel is the mean of the neighbours minus the
@@ -47,40 +48,26 @@ class HeatDiffusion(LinearTerm):
         tensor(0.)
     """
 
-    def __init__(self, diffusivity: float | Sequence[float] = 1.0) -> None:
-        super().__init__()
-        given: Any = diffusivity
-        one = isinstance(given, Real)  # NumPy's scalars too
-        values = [float(c) for c in ([given] if one else given)]
-        if not values or not all(math.isfinite(c) and c >= 0 for c in values) or max(values) == 0:
-            raise ValueError(f"diffusivity must be finite, not negative, and above 0 for a class; got {diffusivity!r}")
-        self.diffusivity: float | tuple[float, ...] = values[0] if one else tuple(values)
+    additive = True
+
+    def __init__(
+        self, diffusivity: float | Sequence[float] = 1.0, *, axis_diffusivity: Sequence[float] | None = None
+    ) -> None:
+        super().__init__(diffusivity, axis_diffusivity)
 
     def forward(self, u: torch.Tensor, grid: Grid) -> torch.Tensor:
         """C times the Laplacian of ``u``."""
-        if isinstance(self.diffusivity, float):
-            return self.diffusivity * laplacian(u, grid)
-        if u.shape[1] != len(self.diffusivity):
-            raise ValueError(
-                f"HeatDiffusion has {len(self.diffusivity)} diffusivities (one per class), but the tensor has "
-                f"{u.shape[1]} channels"
-            )
-        return self._per_class(u, u.ndim - 2) * laplacian(u, grid)
+        return self.diffusivity.times_rate(laplacian(u, grid, self.axis_diffusivity.over(u.ndim - 2)))
 
-    def symbol(self, eigenvalues: torch.Tensor) -> torch.Tensor:
-        """``c * lambda``."""
-        if isinstance(self.diffusivity, float):
-            return self.diffusivity * eigenvalues
-        return self._per_class(eigenvalues, eigenvalues.ndim) * eigenvalues
+    def function(self, eigenvalues: torch.Tensor) -> torch.Tensor:
+        """The eigenvalues themselves."""
+        return eigenvalues
+
+    @property
+    def reach(self) -> int:
+        """1: the neighbours."""
+        return 1
 
     def length(self, time: float) -> float:
-        """Standard deviation of the heat kernel along an axis, ``sqrt(2 c t)``, in mm (the largest over classes)."""
-        largest = self.diffusivity if isinstance(self.diffusivity, float) else max(self.diffusivity)
-        return math.sqrt(2 * largest * time)
-
-    def _per_class(self, like: torch.Tensor, spatial_dims: int) -> torch.Tensor:
-        return like.new_tensor(self.diffusivity).view(-1, *([1] * spatial_dims))
-
-    def extra_repr(self) -> str:
-        """The diffusivity."""
-        return f"diffusivity={self.diffusivity}"
+        """Standard deviation of the heat kernel along an axis, ``sqrt(2 c a t)``, in mm: the largest of all."""
+        return math.sqrt(2 * self.diffusivity.largest * self.axis_diffusivity.largest * time)

@@ -1,0 +1,98 @@
+"""A local right-hand side evaluated block by block, so that its temporary tensors stay in the processor's cache.
+
+An evolution like mean-curvature motion makes some thirty passes over the image. Over a whole volume each pass goes
+through main memory; over a slab of a few planes it does not, which is several times faster and needs no temporary
+memory to speak of. The planes that a slab's own result depends on are computed along and thrown away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from monai_iel.numerics.grid import Boundary
+
+__all__ = ["LocalRate"]
+
+_BLOCK = 1_000_000  # elements: 4 MB; measured with scripts/bench_iel.py on two cores of an EPYC
+
+
+@dataclass(frozen=True)
+class LocalRate:
+    """``F(u)`` for ``B C H [W [D]]``, evaluated in slabs along the first spatial axis, each batch element by itself.
+
+    Args:
+        rate: F; it must treat each element of the batch by itself.
+        vector_jacobian_of: the transposed Jacobian of F at its first argument times its second.
+        reach: how many voxels away F(u) at a voxel looks, along the first spatial axis; None: unknown, so each element
+            of the batch is one block.
+        boundary: of the image. Under ``"periodic"`` the ends of a slab would be joined, so there are no slabs.
+    """
+
+    rate: Callable[[torch.Tensor], torch.Tensor]
+    vector_jacobian_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    reach: int | None
+    boundary: Boundary
+
+    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+        """F(u); records no gradient."""
+        with torch.no_grad():
+            blocks = list(self._blocks(u))
+            if len(blocks) == 1:
+                return self.rate(u)
+            out = torch.empty_like(u)
+            for block in blocks:
+                block.kept(out).copy_(block.inner(self.rate(block.given(u))))
+        return out
+
+    def vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
+        """The transposed Jacobian of F at ``u`` times ``grad``; records no gradient."""
+        with torch.no_grad():
+            blocks = list(self._blocks(u))
+            if len(blocks) == 1:
+                return self.vector_jacobian_of(u, grad)
+            out = torch.zeros_like(u)
+            for block in blocks:
+                given = block.given(u)
+                seen = torch.zeros_like(given)  # the gradient of the planes that are thrown away is zero
+                block.inner(seen).copy_(block.kept(grad))
+                block.given(out).add_(self.vector_jacobian_of(given, seen))
+        return out
+
+    def _blocks(self, u: torch.Tensor) -> Iterator[_Block]:
+        planes = u.shape[2]
+        thickness = max(1, _BLOCK // max(1, math.prod(u.shape[1:2]) * math.prod(u.shape[3:])))
+        reach = self.reach
+        if reach is None or self.boundary == "periodic" or u.device.type != "cpu":
+            thickness, reach = planes, 0
+        for element in range(u.shape[0]):
+            for start in range(0, planes, thickness):
+                yield _Block(element, start, min(start + thickness, planes), reach, planes)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One element of the batch, planes ``start`` to ``stop``, and up to ``reach`` planes more on each side."""
+
+    element: int
+    start: int
+    stop: int
+    reach: int
+    planes: int
+
+    def given(self, t: torch.Tensor) -> torch.Tensor:
+        """The planes that the result depends on."""
+        first = max(0, self.start - self.reach)
+        last = min(self.planes, self.stop + self.reach)
+        return t[self.element : self.element + 1].narrow(2, first, last - first)
+
+    def kept(self, t: torch.Tensor) -> torch.Tensor:
+        """The planes of the result, in the whole image."""
+        return t[self.element : self.element + 1].narrow(2, self.start, self.stop - self.start)
+
+    def inner(self, t: torch.Tensor) -> torch.Tensor:
+        """The planes of the result, in what was computed from `given`."""
+        return t.narrow(2, min(self.start, self.reach), self.stop - self.start)

@@ -1,0 +1,105 @@
+"""Several evolutions at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from monai_iel.numerics.grid import Grid
+from monai_iel.terms.base import EvolutionTerm, LinearTerm
+from monai_iel.terms.coefficients import positive, total
+
+__all__ = ["SumTerm"]
+
+
+class SumTerm(EvolutionTerm):
+    r"""A weighted sum of evolutions, :math:`u_t = \sum_i w_i F_i(u)`.
+
+    A sum of linear evolutions is linear: it goes to the spectral engine and may be given a gain. Mind the units: all
+    parts share one ``dt``, so give a part of another unit its scale with its weight.
+
+    Args:
+        terms: the evolutions.
+        weights: one number above 0 per evolution; default 1 for each.
+
+    Shape:
+        - ``u``: ``B C H [W [D]]``, floating point; the result has the same shape and dtype.
+
+    Raises:
+        TypeError: an entry that is no evolution.
+        ValueError: no terms; another number of weights than terms; a weight that is not above 0.
+
+    Example:
+        >>> import torch
+        >>> from monai_iel import Grid, HeatDiffusion, InverseEvolution, LaplacianPower, MeanCurvatureMotion
+        >>> both = SumTerm([HeatDiffusion(), LaplacianPower(2.0)], weights=[1.0, 0.1])
+        >>> InverseEvolution(both, gain=20)(torch.rand(1, 2, 8, 8)).shape
+        torch.Size([1, 2, 8, 8])
+        >>> nonlinear = SumTerm([HeatDiffusion(), MeanCurvatureMotion()])
+        >>> InverseEvolution(nonlinear, dt=0.02, num_steps=5)(torch.rand(1, 2, 6, 6, 6)).shape
+        torch.Size([1, 2, 6, 6, 6])
+    """
+
+    def __init__(self, terms: Sequence[EvolutionTerm], weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        for term in terms:
+            if not isinstance(term, EvolutionTerm):
+                raise TypeError(f"terms must be evolutions such as HeatDiffusion(); got {term!r}")
+        if not terms:
+            raise ValueError("terms must name at least one evolution; got none")
+        given = [1.0] * len(terms) if weights is None else weights
+        if len(given) != len(terms):
+            raise ValueError(f"weights has {len(given)} numbers, but there are {len(terms)} terms")
+        self.terms = nn.ModuleList(terms)
+        self.weights = tuple(positive(w, "weights") for w in given)
+
+    def forward(self, u: torch.Tensor, grid: Grid) -> torch.Tensor:
+        """The weighted sum of F_i(u)."""
+        return total(w * term(u, grid) for w, term in zip(self.weights, self.terms, strict=True))
+
+    def largest_rate(self, grid: Grid, spatial_dims: int) -> float | None:
+        """The weighted sum of the bounds, or None where a part has none."""
+        bounds = [term.largest_rate(grid, spatial_dims) for term in self._evolutions()]
+        known = [bound for bound in bounds if bound is not None]
+        return sum(w * b for w, b in zip(self.weights, known, strict=True)) if len(known) == len(bounds) else None
+
+    @property
+    def reach(self) -> int | None:
+        """The largest of the parts, or None where one has none."""
+        reaches = [term.reach for term in self._evolutions()]
+        known = [reach for reach in reaches if reach is not None]
+        return max(known) if len(known) == len(reaches) else None
+
+    @property
+    def spatial_dims(self) -> int | None:
+        """That of the first part that is for a certain number of axes."""
+        return next((t.spatial_dims for t in self._evolutions() if t.spatial_dims is not None), None)
+
+    def as_linear(self) -> LinearTerm | None:
+        """The sum as one linear evolution, if every part is linear."""
+        parts = [term.as_linear() for term in self._evolutions()]
+        linear = [part for part in parts if part is not None]
+        return _LinearSum(linear, self.weights) if len(linear) == len(parts) else None
+
+    def extra_repr(self) -> str:
+        """The weights."""
+        return f"weights={self.weights}"
+
+    def _evolutions(self) -> list[EvolutionTerm]:
+        return [term for term in self.terms if isinstance(term, EvolutionTerm)]
+
+
+class _LinearSum(LinearTerm):
+    def __init__(self, terms: Sequence[LinearTerm], weights: Sequence[float]) -> None:
+        super().__init__()
+        self.terms, self.weights = nn.ModuleList(terms), tuple(weights)
+        self._linear = tuple(terms)
+        self.additive = all(term.additive for term in terms)
+
+    def symbol(self, eigenvalues: Sequence[torch.Tensor]) -> torch.Tensor:
+        return total(w * term.symbol(eigenvalues) for w, term in zip(self.weights, self._linear, strict=True))
+
+    def extra_repr(self) -> str:
+        return f"weights={self.weights}"
