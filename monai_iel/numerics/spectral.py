@@ -40,34 +40,38 @@ Operator = Callable[[torch.Tensor], torch.Tensor]
 _FAST_FROM = 160
 
 
-def _angles(n: int, boundary: Boundary) -> torch.Tensor:
-    k = torch.arange(n, dtype=torch.float64)
+def _frequencies(n: int, boundary: Boundary) -> tuple[torch.Tensor, int]:
+    """Whole numbers m, and the number p of them in a full turn: the k-th mode turns by ``2 pi m_k / p`` per voxel."""
+    k = torch.arange(n)
     if boundary == "neumann":
-        return math.pi * k / n
+        return k, 2 * n
     if boundary == "dirichlet":
-        return math.pi * (k + 1) / (n + 1)
-    return 2 * math.pi * torch.div(k + 1, 2, rounding_mode="floor") / n  # 1, cos, sin, cos, sin, ...
+        return k + 1, 2 * (n + 1)
+    return (k + 1) // 2, n  # 1, cos, sin, cos, sin, ...
 
 
 @lru_cache(maxsize=32)  # the axes of a few shapes; bounded, since patches may come in any size
 def basis(n: int, boundary: Boundary, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Orthonormal eigenvectors of the second difference on ``n`` voxels, one per row: ``n n``."""
-    i = torch.arange(n, dtype=torch.float64)
-    theta = _angles(n, boundary)
+    i = torch.arange(n)
+    m, turn = _frequencies(n, boundary)
+    # Twice the position, so that voxel centres are whole numbers too, and angles stay exact however long the axis.
+    twice = {"neumann": 2 * i + 1, "dirichlet": 2 * (i + 1), "periodic": 2 * i}[boundary]
+    angles = (m[:, None] * twice).remainder(2 * turn).double() * (math.pi / turn)
     if boundary == "neumann":
-        rows = torch.cos(theta[:, None] * (i + 0.5))
+        rows = torch.cos(angles)
     elif boundary == "dirichlet":
-        rows = torch.sin(theta[:, None] * (i + 1))
+        rows = torch.sin(angles)
     else:
         # For even n the last one, the alternating mode, is a cosine.
-        rows = torch.where((i % 2 == 1)[:, None], torch.cos(theta[:, None] * i), torch.sin(theta[:, None] * i))
+        rows = torch.where((i % 2 == 1)[:, None], torch.cos(angles), torch.sin(angles))
         rows[0] = 1.0
     rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows.to(device=device, dtype=dtype)
 
 
 def axis_eigenvalues(shape: Sequence[int], grid: Grid, device: torch.device | None = None) -> tuple[torch.Tensor, ...]:
-    """Eigenvalues of minus the second difference along each axis, ``2 (1 - cos theta_k) / h_d^2``, in 1/mm^2.
+    """Eigenvalues of minus the second difference along each axis, ``(2 sin(theta_k / 2) / h_d)^2``, in 1/mm^2.
 
     Returns:
         One float64 tensor per axis, shaped to broadcast: ``n_1 1 1``, ``1 n_2 1``, ``1 1 n_3``. Their sum is the
@@ -76,7 +80,8 @@ def axis_eigenvalues(shape: Sequence[int], grid: Grid, device: torch.device | No
     dims = len(shape)
     values = []
     for axis, (n, h) in enumerate(zip(shape, grid.spacings(dims), strict=True)):
-        along = 2 * (1 - torch.cos(_angles(n, grid.boundary))) / h**2
+        m, turn = _frequencies(n, grid.boundary)
+        along = (2 * torch.sin(m.double() * (math.pi / turn)) / h) ** 2  # without cancellation where it is small
         values.append(along.view([n if a == axis else 1 for a in range(dims)]).to(device))
     return tuple(values)
 

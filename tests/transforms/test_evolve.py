@@ -121,7 +121,7 @@ def test_bad_settings_are_refused_when_it_is_made() -> None:
         Evolve(HeatDiffusion())
     with pytest.raises(ValueError, match="gain must be a finite number above 1"):
         Evolved("pred", HeatDiffusion(), gain=0.5)
-    with pytest.raises(TypeError, match="needs a linear evolution"):
+    with pytest.raises(TypeError, match="term must be an EvolutionTerm"):
         Evolve(torch.nn.Identity(), dt=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has 3 numbers, but the tensor has 2 spatial axes"):
         Evolve(HeatDiffusion(), dt=1, spacing=(1.0, 1.0, 1.0))(field(8, 9))
