@@ -83,9 +83,8 @@ class SumTerm(EvolutionTerm):
         linear = [part for part in parts if part is not None]
         return _LinearSum(linear, self.weights) if len(linear) == len(parts) else None
 
-    def extra_repr(self) -> str:
-        """The weights."""
-        return f"weights={self.weights}"
+    def __repr__(self) -> str:
+        return f"SumTerm({list(self.terms)}, weights={self.weights})"
 
     def _evolutions(self) -> list[EvolutionTerm]:
         return [term for term in self.terms if isinstance(term, EvolutionTerm)]
@@ -101,5 +100,5 @@ class _LinearSum(LinearTerm):
     def symbol(self, eigenvalues: Sequence[torch.Tensor]) -> torch.Tensor:
         return total(w * term.symbol(eigenvalues) for w, term in zip(self.weights, self._linear, strict=True))
 
-    def extra_repr(self) -> str:
-        return f"weights={self.weights}"
+    def __repr__(self) -> str:
+        return f"SumTerm({list(self.terms)}, weights={self.weights})"

@@ -10,7 +10,15 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from monai_iel import EvolutionTerm, Grid, HeatDiffusion, InverseEvolution
+from monai_iel import (
+    EvolutionTerm,
+    Grid,
+    HeatDiffusion,
+    InverseEvolution,
+    LaplacianPower,
+    MeanCurvatureMotion,
+)
+from monai_iel.layers.spectral_engine import SpectralEngine
 from monai_iel.numerics import laplacian
 
 BOUNDARIES = ["neumann", "dirichlet", "periodic"]
@@ -278,8 +286,41 @@ def test_numbers_of_numpy_are_numbers() -> None:
         InverseEvolution(HeatDiffusion(), gain="38")  # type: ignore[arg-type]
 
 
-def test_the_multipliers_of_a_few_shapes_are_kept_and_no_more() -> None:
+def test_the_operators_of_a_few_shapes_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[int, ...]] = []
+    original = SpectralEngine._made
+
+    def counted(self: SpectralEngine, u: torch.Tensor, grid: Grid, dt: float) -> Any:
+        made.append(tuple(u.shape[2:]))
+        return original(self, u, grid, dt)
+
+    monkeypatch.setattr(SpectralEngine, "_made", counted)
     layer = InverseEvolution(HeatDiffusion(), gain=4)
-    for size in (4, 5, 6, 7, 8, 8, 7):
+    for size in (4, 5, 6, 7, 8, 8, 7, 5, 4):  # four are kept: at the end 4 has gone, 5 has not
         layer(torch.zeros(1, 1, size, size))
-    assert [tuple(m.shape) for m in layer._multipliers.values()] == [(5, 5), (6, 6), (7, 7), (8, 8)]
+    assert made == [(n, n) for n in (4, 5, 6, 7, 8, 4)]
+
+
+def test_a_gain_that_cannot_be_computed_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"dt=10.0 amplifies the finest pattern by .* in 2D, more than can be computed"
+    ):
+        InverseEvolution(LaplacianPower(2.0), dt=10.0, num_steps=20)
+    with pytest.raises(ValueError, match="gain must be a finite number above 1"):
+        InverseEvolution(HeatDiffusion(), gain=1e31)
+
+
+def test_a_scheme_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="scheme must be one of euler, exponential; got 'rk4'"):
+        InverseEvolution(HeatDiffusion(), gain=3, scheme="rk4")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="exponential scheme needs a linear evolution"):
+        InverseEvolution(MeanCurvatureMotion(), dt=0.1, scheme="exponential")
+    with pytest.raises(ValueError, match="exponential scheme has no explicit steps"):
+        InverseEvolution(HeatDiffusion(), gain=3, scheme="exponential", engine="explicit")
+
+
+def test_settings_for_one_number_of_axes_are_described_for_that_number() -> None:
+    shown = repr(InverseEvolution(HeatDiffusion(axis_diffusivity=[1.0, 1.0, 0.0]), gain=4))
+    assert "3D: " in shown
+    assert "2D" not in shown
+    assert "axis_diffusivity=(1.0, 1.0, 0.0)" in shown
