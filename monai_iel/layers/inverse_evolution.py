@@ -100,6 +100,7 @@ class InverseEvolution(nn.Module):
         self.engine = engine if engine != "auto" else ("spectral" if linear else "explicit")
         self._spectral = SpectralEngine(self.stepping, forwards=False) if linear else None
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # one clean break of a compiled graph
     def forward(self, u: torch.Tensor, *, strength: float = 1.0, ratios: Sequence[float] | None = None) -> torch.Tensor:
         """Amplify what the evolution would remove.
 

@@ -7,7 +7,6 @@ memory to speak of. The planes that a slab's own result depends on are computed 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -22,13 +21,13 @@ _BLOCK = 1_000_000  # elements: 4 MB; measured with scripts/bench_iel.py on two 
 
 @dataclass(frozen=True)
 class LocalRate:
-    """``F(u)`` for ``B C H [W [D]]``, evaluated in slabs along the first spatial axis, each batch element by itself.
+    """``F(u)`` for ``B C H [W [D]]``, evaluated in slabs along the first spatial axis, or a few of the batch at a time.
 
     Args:
         rate: F; it must treat each element of the batch by itself.
         vector_jacobian_of: the transposed Jacobian of F at its first argument times its second.
-        reach: how many voxels away F(u) at a voxel looks, along the first spatial axis; None: unknown, so each element
-            of the batch is one block.
+        reach: how many voxels away F(u) at a voxel looks, along the first spatial axis; None: unknown, so there are no
+            slabs.
         boundary: of the image. Under ``"periodic"`` the ends of a slab would be joined, so there are no slabs.
     """
 
@@ -63,21 +62,24 @@ class LocalRate:
         return out
 
     def _blocks(self, u: torch.Tensor) -> Iterator[_Block]:
-        planes = u.shape[2]
-        thickness = max(1, _BLOCK // max(1, math.prod(u.shape[1:2]) * math.prod(u.shape[3:])))
-        reach = self.reach
-        if reach is None or self.boundary == "periodic" or u.device.type != "cpu":
-            thickness, reach = planes, 0
-        for element in range(u.shape[0]):
+        planes, reach = u.shape[2], self.reach
+        together = max(1, _BLOCK // max(1, u[0].numel()))  # elements of the batch
+        thickness = max(1, _BLOCK // max(1, u[0, :, 0].numel()))
+        if u.device.type != "cpu":
+            together, thickness = len(u), planes
+        elif reach is None or self.boundary == "periodic":
+            thickness = planes
+        for element in range(0, len(u), together):
             for start in range(0, planes, thickness):
-                yield _Block(element, start, min(start + thickness, planes), reach, planes)
+                elements = slice(element, element + together)
+                yield _Block(elements, start, min(start + thickness, planes), reach or 0, planes)
 
 
 @dataclass(frozen=True)
 class _Block:
-    """One element of the batch, planes ``start`` to ``stop``, and up to ``reach`` planes more on each side."""
+    """Some elements of the batch, planes ``start`` to ``stop``, and up to ``reach`` planes more on each side."""
 
-    element: int
+    elements: slice
     start: int
     stop: int
     reach: int
@@ -87,11 +89,11 @@ class _Block:
         """The planes that the result depends on."""
         first = max(0, self.start - self.reach)
         last = min(self.planes, self.stop + self.reach)
-        return t[self.element : self.element + 1].narrow(2, first, last - first)
+        return t[self.elements].narrow(2, first, last - first)
 
     def kept(self, t: torch.Tensor) -> torch.Tensor:
         """The planes of the result, in the whole image."""
-        return t[self.element : self.element + 1].narrow(2, self.start, self.stop - self.start)
+        return t[self.elements].narrow(2, self.start, self.stop - self.start)
 
     def inner(self, t: torch.Tensor) -> torch.Tensor:
         """The planes of the result, in what was computed from `given`."""

@@ -25,7 +25,7 @@ from monai.losses import (
 from monai.networks import one_hot
 from torch import nn
 
-from monai_iel import Grid, HeatDiffusion, InverseEvolution, InverseEvolutionLoss
+from monai_iel import Grid, HeatDiffusion, InverseEvolution, InverseEvolutionLoss, LaplacianPower, LinearTerm
 
 SOFTMAX: dict[str, nn.Module] = {
     "DiceLoss": DiceLoss(to_onehot_y=True, softmax=True),
@@ -263,18 +263,43 @@ def test_a_loss_that_is_not_finite_is_refused_and_the_check_can_be_switched_off(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_large_half_precision_logits_give_the_float32_loss_and_gradient_inside_autocast(dtype: torch.dtype) -> None:
-    """Logits of +-1000 at gain 237 exceed the largest float16 value; the loss must not see that."""
+@pytest.mark.parametrize("term", [HeatDiffusion(), LaplacianPower(2.0)], ids=repr)
+@pytest.mark.parametrize("scale", [1.0, 2.0**14])
+def test_large_half_precision_logits_give_the_float32_loss_and_gradient_inside_autocast(
+    dtype: torch.dtype, term: LinearTerm, scale: float
+) -> None:
+    """Logits of +-1000 at gain 237 exceed the largest float16 value; the loss must not see that.
+
+    The scale is that of a GradScaler. Gradients come back in the logits' precision: within its rounding, and within
+    1e-3 of the largest one.
+    """
+    loss = InverseEvolutionLoss(
+        DiceCELoss(to_onehot_y=True, softmax=True), InverseEvolution(term, gain=237, num_steps=30)
+    )
     results = []
     for enabled in (False, True):
-        u = logits(3, (16, 16)).detach().sign().mul(1000).to(dtype if enabled else torch.float32).requires_grad_()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            value = InverseEvolutionLoss(nn.CrossEntropyLoss(), heat(num_steps=30))(u, class_map(3, (16, 16)))
-        (grad,) = torch.autograd.grad(value, u)
+        u = logits(3, (32, 32)).detach().sign().mul(1000).to(dtype if enabled else torch.float32).requires_grad_()
+        with torch.autocast("cpu", dtype=dtype, enabled=enabled):
+            value = loss(u, class_map(3, (32, 32)))
+        (grad,) = torch.autograd.grad(value * scale, u)
+        assert torch.isfinite(grad).all()
         results.append((value, grad.float()))
-    torch.testing.assert_close(results[1][0], results[0][0], rtol=1e-3, atol=0)
+    torch.testing.assert_close(results[1][0], results[0][0], rtol=1e-6, atol=0)
     assert results[1][0].dtype == torch.float32
-    torch.testing.assert_close(results[1][1], results[0][1], rtol=1e-2, atol=1e-3 * float(results[0][1].abs().max()))
+    difference = (results[1][1] - results[0][1]).abs().max() / results[0][1].abs().max()
+    assert float(difference) < (1e-3 if dtype == torch.float16 else 4e-3)
+
+
+@pytest.mark.filterwarnings("error:Dynamo does not know")
+@pytest.mark.parametrize("size", [(12, 10), (96, 96)])
+def test_a_compiled_program_may_hold_the_loss(size: tuple[int, ...]) -> None:
+    """The layer runs as it is, in one break of the compiled graph."""
+    loss = InverseEvolutionLoss(DiceCELoss(to_onehot_y=True, softmax=True), heat())
+    u, label = logits(3, size), class_map(3, size)
+    compiled = torch.compile(lambda v: loss(2 * v, label), backend="eager")
+    results = [(value, *torch.autograd.grad(value, u)) for value in (loss(2 * u, label), compiled(u))]
+    for found, expected in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-8)
 
 
 def test_the_arguments_are_not_modified() -> None:

@@ -36,12 +36,16 @@ def test_slabs_are_as_thin_as_asked_and_there_are_none_without_a_reach(
     reach: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocks, "_BLOCK", 60)
-    seen: list[int] = []
+    seen: list[tuple[int, int]] = []
 
     def rate(u: torch.Tensor) -> torch.Tensor:
-        seen.append(u.shape[2])
+        seen.append((len(u), u.shape[2]))
         return u
 
-    blocks.LocalRate(rate, lambda u, grad: grad, reach, "neumann")(torch.zeros(2, 1, 10, 20))
+    evaluate = blocks.LocalRate(rate, lambda u, grad: grad, reach, "neumann")
+    evaluate(torch.zeros(2, 1, 10, 20))
     # 60 elements are 3 planes of 20; one plane more on each side, where there is one
-    assert seen == ([4, 5, 5, 2] * 2 if reach else [10, 10])
+    assert seen == ([(1, 4), (1, 5), (1, 5), (1, 2)] * 2 if reach else [(1, 10), (1, 10)])
+    seen.clear()
+    evaluate(torch.zeros(5, 1, 5, 5))  # two of these make a block
+    assert seen == [(2, 5), (2, 5), (1, 5)]
