@@ -10,9 +10,51 @@ from typing import Any
 import pytest
 import torch
 
+from monai_iel import (
+    EvolutionTerm,
+    HeatDiffusion,
+    LaplacianPower,
+    MeanCurvatureMotion,
+    PeronaMalikDiffusion,
+    SobolevDiffusion,
+    SumTerm,
+    TotalVariationFlow,
+)
 from monai_iel.data import make_phantom_dataset
 
 REPO = Path(__file__).resolve().parents[1]
+
+# Every evolution; a new one is one line here, and every shared test runs through it.
+EVOLUTIONS: list[EvolutionTerm] = [
+    HeatDiffusion(),
+    HeatDiffusion([1.0, 0.0, 2.5]),
+    LaplacianPower(2.0),
+    LaplacianPower(0.5, diffusivity=[1.0, 0.0, 2.5]),
+    SobolevDiffusion(1.5),
+    SobolevDiffusion(1.5, exponent=0.5, diffusivity=[1.0, 0.0, 2.5]),
+    TotalVariationFlow(),
+    TotalVariationFlow(0.5, diffusivity=[1.0, 0.0, 2.5]),
+    PeronaMalikDiffusion(1.5),
+    PeronaMalikDiffusion(1.5, diffusivity=[1.0, 0.0, 2.5]),
+    MeanCurvatureMotion(),
+    MeanCurvatureMotion(0.5, diffusivity=[1.0, 0.0, 2.5]),
+    SumTerm([HeatDiffusion(), LaplacianPower(2.0)], weights=[1.0, 0.2]),
+    SumTerm([HeatDiffusion(), TotalVariationFlow(0.5, diffusivity=[1.0, 0.0, 2.5])]),
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``evolution``, ``linear_evolution``, ``nonlinear_evolution``: each of them; ``boundary``: the three."""
+    linear = [term for term in EVOLUTIONS if term.as_linear() is not None]
+    nonlinear = [term for term in EVOLUTIONS if term.as_linear() is None]
+    kinds = {"evolution": EVOLUTIONS, "linear_evolution": linear, "nonlinear_evolution": nonlinear}
+    marks = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    given = {name for names in marks for name in ([names] if isinstance(names, str) else names)}
+    for name, terms in kinds.items():
+        if name in metafunc.fixturenames and name not in given:
+            metafunc.parametrize(name, terms, ids=[repr(term) for term in terms])
+    if "boundary" in metafunc.fixturenames and "boundary" not in given:
+        metafunc.parametrize("boundary", ["neumann", "dirichlet", "periodic"])
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What every evolution has to fulfil, in float64; the list is in conftest.py."""
+"""What every evolution has to fulfil, in float64; the list is in tests/conftest.py."""
 
 from __future__ import annotations
 
@@ -32,103 +32,105 @@ def random(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(2, 3, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def scale(term: EvolutionTerm, grid: Grid, spatial_dims: int) -> float:
+def scale(evolution: EvolutionTerm, grid: Grid, spatial_dims: int) -> float:
     """The size of the term's largest values, so that tolerances are relative."""
-    return term.largest_rate(grid, spatial_dims) or 1.0
+    return evolution.largest_rate(grid, spatial_dims) or 1.0
 
 
 @pytest.mark.parametrize("kind", ["neumann", "periodic"])
-def test_a_constant_is_a_fixed_point(term: EvolutionTerm, kind: Boundary) -> None:
+def test_a_constant_is_a_fixed_point(evolution: EvolutionTerm, kind: Boundary) -> None:
     grid = Grid((1.0, 0.5, 2.0), kind)
-    out = term(torch.full((1, 3, 5, 6, 4), 7.0, dtype=torch.float64), grid)
-    assert float(out.abs().max()) < 1e-14 * 7 * scale(term, grid, 3)
+    out = evolution(torch.full((1, 3, 5, 6, 4), 7.0, dtype=torch.float64), grid)
+    assert float(out.abs().max()) < 1e-14 * 7 * scale(evolution, grid, 3)
 
 
-def test_the_argument_stays_and_the_batch_is_each_element(term: EvolutionTerm) -> None:
+def test_the_argument_stays_and_the_batch_is_each_element(evolution: EvolutionTerm) -> None:
     u, grid = random(5, 6), Grid((1.0, 0.5))
     before = u.clone()
-    out = term(u, grid)
+    out = evolution(u, grid)
     assert torch.equal(u, before)
-    torch.testing.assert_close(out[1:], term(u[1:], grid), atol=1e-14 * scale(term, grid, 2), rtol=0)
+    torch.testing.assert_close(out[1:], evolution(u[1:], grid), atol=1e-14 * scale(evolution, grid, 2), rtol=0)
 
 
 def test_permuted_and_flipped_axes_with_permuted_spacing_give_the_permuted_result(
-    term: EvolutionTerm, boundary: Boundary
+    evolution: EvolutionTerm, boundary: Boundary
 ) -> None:
     u, spacing = random(5, 6, 4), (1.0, 0.5, 2.0)
     grid = Grid(spacing, boundary)
-    out = term(u, grid)
-    tolerance = 1e-13 * scale(term, grid, 3)
+    out = evolution(u, grid)
+    tolerance = 1e-13 * scale(evolution, grid, 3)
     for order in permutations(range(3)):
         axes = (0, 1, *(2 + a for a in order))
         turned = Grid(tuple(spacing[a] for a in order), boundary)
-        torch.testing.assert_close(term(u.permute(axes), turned), out.permute(axes), atol=tolerance, rtol=0)
+        torch.testing.assert_close(evolution(u.permute(axes), turned), out.permute(axes), atol=tolerance, rtol=0)
     for axis in (2, 3, 4):
-        torch.testing.assert_close(term(u.flip(axis), grid), out.flip(axis), atol=tolerance, rtol=0)
+        torch.testing.assert_close(evolution(u.flip(axis), grid), out.flip(axis), atol=tolerance, rtol=0)
 
 
-def test_an_extruded_image_evolves_as_the_image(term: EvolutionTerm) -> None:
+def test_an_extruded_image_evolves_as_the_image(evolution: EvolutionTerm) -> None:
     u = random(5, 6)
-    flat = term(u, Grid((1.0, 0.5)))
+    flat = evolution(u, Grid((1.0, 0.5)))
     grid = Grid((1.0, 0.5, 2.0))
-    extruded = term(u[..., None].expand(-1, -1, -1, -1, 4), grid)
-    tolerance = 1e-14 * scale(term, grid, 3)
+    extruded = evolution(u[..., None].expand(-1, -1, -1, -1, 4), grid)
+    tolerance = 1e-14 * scale(evolution, grid, 3)
     torch.testing.assert_close(extruded, flat[..., None].expand_as(extruded), atol=tolerance, rtol=0)
 
 
-def test_gradients_are_right(term: EvolutionTerm, boundary: Boundary) -> None:
+def test_gradients_are_right(evolution: EvolutionTerm, boundary: Boundary) -> None:
     u = random(3, 4).requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: term(v, Grid((1.0, 0.5), boundary)), (u,), raise_exception=True)
+    assert torch.autograd.gradcheck(lambda v: evolution(v, Grid((1.0, 0.5), boundary)), (u,), raise_exception=True)
 
 
-def test_the_transposed_jacobian_is_that_of_autograd(term: EvolutionTerm, boundary: Boundary) -> None:
+def test_the_transposed_jacobian_is_that_of_autograd(evolution: EvolutionTerm, boundary: Boundary) -> None:
     u, w, grid = random(4, 3, 5).requires_grad_(), random(4, 3, 5, seed=2), Grid((1.0, 0.5, 2.0), boundary)
-    (expected,) = torch.autograd.grad(term(u, grid), u, w)
-    found = term.vector_jacobian(u.detach(), w, grid)
-    torch.testing.assert_close(found, expected, atol=1e-13 * scale(term, grid, 3), rtol=0)
+    (expected,) = torch.autograd.grad(evolution(u, grid), u, w)
+    found = evolution.vector_jacobian(u.detach(), w, grid)
+    torch.testing.assert_close(found, expected, atol=1e-13 * scale(evolution, grid, 3), rtol=0)
 
 
-def test_what_is_said_of_the_reach_is_so(term: EvolutionTerm) -> None:
+def test_what_is_said_of_the_reach_is_so(evolution: EvolutionTerm) -> None:
     """A change at one voxel changes F up to `reach` voxels away and no farther."""
-    if term.reach is None:
+    if evolution.reach is None:
         pytest.skip("looks at the whole image, or does not say how far")
     u, grid = random(9, 8), Grid((1.0, 0.5))
     changed = u.clone()
     changed[:, :, 4, 4] += 1
-    rows = (term(changed, grid) != term(u, grid)).any(dim=3).any(dim=1).any(dim=0).nonzero().flatten().tolist()
-    assert rows == list(range(4 - term.reach, 4 + term.reach + 1))
+    rows = (
+        (evolution(changed, grid) != evolution(u, grid)).any(dim=3).any(dim=1).any(dim=0).nonzero().flatten().tolist()
+    )
+    assert rows == list(range(4 - evolution.reach, 4 + evolution.reach + 1))
 
 
-def test_no_pattern_decays_faster_than_the_largest_rate(term: EvolutionTerm, boundary: Boundary) -> None:
+def test_no_pattern_decays_faster_than_the_largest_rate(evolution: EvolutionTerm, boundary: Boundary) -> None:
     """Eigenvalues of the Jacobian at images of many contrasts; the bound is nearly reached, so it is no empty one."""
     grid, worst = Grid((1.0, 0.5), boundary), 0.0
-    bound = term.largest_rate(grid, 2)
+    bound = evolution.largest_rate(grid, 2)
     assert bound is not None
     for contrast in (1e-3, 1.0, 10.0):
         u = contrast * random(5, 6)[:1]
-        jacobian = torch.autograd.functional.jacobian(lambda v: term(v, grid), u).reshape(u.numel(), u.numel())
+        jacobian = torch.autograd.functional.jacobian(lambda v: evolution(v, grid), u).reshape(u.numel(), u.numel())
         worst = max(worst, float(torch.linalg.eigvals(jacobian).abs().max()))
     assert 0.85 * bound < worst <= bound * (1 + 1e-9)
 
 
-def test_the_evolution_is_dissipative(term: EvolutionTerm) -> None:
+def test_the_evolution_is_dissipative(evolution: EvolutionTerm) -> None:
     """It makes images smoother: over a short time the spread falls, backwards it grows."""
     u, grid = random(6, 7, 5), Grid((1.0, 0.5, 2.0))
-    dt = 0.1 / scale(term, grid, 3)
-    assert float(euler(u, lambda v: term(v, grid), dt, 5).var()) < float(u.var())
-    assert float(InverseEvolution(term, grid=grid, dt=dt, num_steps=5)(u).var()) > float(u.var())
+    dt = 0.1 / scale(evolution, grid, 3)
+    assert float(euler(u, lambda v: evolution(v, grid), dt, 5).var()) < float(u.var())
+    assert float(InverseEvolution(evolution, grid=grid, dt=dt, num_steps=5)(u).var()) > float(u.var())
 
 
-def test_euler_steps_backwards_are_of_first_order(term: EvolutionTerm) -> None:
+def test_euler_steps_backwards_are_of_first_order(evolution: EvolutionTerm) -> None:
     """Against a twentieth of the smallest step (linear evolutions: against the exact flow); the order is fitted."""
     u, grid = random(6, 5), Grid((1.0, 0.5))
-    time = 0.25 / scale(term, grid, 2)
+    time = 0.25 / scale(evolution, grid, 2)
 
     def backwards(num_steps: int) -> torch.Tensor:
-        return InverseEvolution(term, grid=grid, dt=time / num_steps, num_steps=num_steps)(u)
+        return InverseEvolution(evolution, grid=grid, dt=time / num_steps, num_steps=num_steps)(u)
 
-    if term.as_linear() is not None:
-        exact = InverseEvolution(term, grid=grid, dt=time, num_steps=1, scheme="exponential")(u)
+    if evolution.as_linear() is not None:
+        exact = InverseEvolution(evolution, grid=grid, dt=time, num_steps=1, scheme="exponential")(u)
     else:
         exact = 2 * backwards(2560) - backwards(1280)  # Richardson
     errors = [float((backwards(n) - exact).norm()) for n in (32, 64, 128)]
@@ -136,28 +138,28 @@ def test_euler_steps_backwards_are_of_first_order(term: EvolutionTerm) -> None:
         assert torch.log2(torch.tensor(coarse / fine)).item() == pytest.approx(1, abs=0.1)
 
 
-def test_the_exponential_scheme_is_the_matrix_exponential(linear_term: EvolutionTerm, boundary: Boundary) -> None:
+def test_the_exponential_scheme_is_the_matrix_exponential(linear_evolution: EvolutionTerm, boundary: Boundary) -> None:
     """``exp(N dt A)`` with A the dense matrix of the term itself."""
     shape, grid = (3, 4, 2), Grid((1.0, 0.5, 2.0), boundary)
     u = random(*shape)[:1]
-    minus_f = torch.autograd.functional.jacobian(lambda v: -linear_term(v, grid), u).reshape(u.numel(), u.numel())
-    time = 1.5 / scale(linear_term, grid, 3)
+    minus_f = torch.autograd.functional.jacobian(lambda v: -linear_evolution(v, grid), u).reshape(u.numel(), u.numel())
+    time = 1.5 / scale(linear_evolution, grid, 3)
     expected = (torch.matrix_exp(time * minus_f) @ u.flatten()).view_as(u)
-    layer = InverseEvolution(linear_term, grid=grid, dt=time / 5, num_steps=5, scheme="exponential")
+    layer = InverseEvolution(linear_evolution, grid=grid, dt=time / 5, num_steps=5, scheme="exponential")
     torch.testing.assert_close(layer(u), expected, atol=1e-12, rtol=0)
 
 
-def test_the_symbol_is_that_of_the_term(linear_term: EvolutionTerm, boundary: Boundary) -> None:
+def test_the_symbol_is_that_of_the_term(linear_evolution: EvolutionTerm, boundary: Boundary) -> None:
     u, grid = random(5, 4, 3), Grid((1.0, 0.5, 2.0), boundary)
-    linear = linear_term.as_linear()
+    linear = linear_evolution.as_linear()
     assert linear is not None
     rates = linear.symbol(axis_eigenvalues(u.shape[2:], grid))
     spectral = multiplication(rates, boundary, 3)(u)
-    torch.testing.assert_close(-spectral, linear_term(u, grid), atol=1e-13 * scale(linear, grid, 3), rtol=0)
+    torch.testing.assert_close(-spectral, linear_evolution(u, grid), atol=1e-13 * scale(linear, grid, 3), rtol=0)
 
 
-def test_an_additive_symbol_is_the_sum_of_its_axes(linear_term: EvolutionTerm) -> None:
-    linear = linear_term.as_linear()
+def test_an_additive_symbol_is_the_sum_of_its_axes(linear_evolution: EvolutionTerm) -> None:
+    linear = linear_evolution.as_linear()
     assert linear is not None
     values = axis_eigenvalues((3, 4, 5), Grid((1.0, 0.5, 2.0)))
     alone = [linear.symbol([v if a == b else torch.zeros_like(v) for b, v in enumerate(values)]) for a in range(3)]
@@ -192,13 +194,12 @@ def test_a_diffusivity_that_diffuses_nothing_is_refused(kind: type[EvolutionTerm
 def test_an_axis_of_diffusivity_zero_is_left_alone(kind: type[LinearTerm], boundary: Boundary) -> None:
     """Then each plane evolves as an image of its own."""
     u = random(5, 6, 4)
-    term = kind(axis_diffusivity=[1.0, 0.5, 0.0])
-    flat = kind(axis_diffusivity=[1.0, 0.5])
-    out = term(u, Grid((1.0, 0.5, 2.0), boundary))
+    solid, flat = kind(axis_diffusivity=[1.0, 0.5, 0.0]), kind(axis_diffusivity=[1.0, 0.5])
+    out = solid(u, Grid((1.0, 0.5, 2.0), boundary))
     for plane in range(4):
         expected = flat(u[..., plane], Grid((1.0, 0.5), boundary))
         torch.testing.assert_close(out[..., plane], expected, atol=1e-11, rtol=0)
-    assert (term.spatial_dims, kind().spatial_dims) == (3, None)
+    assert (solid.spatial_dims, kind().spatial_dims) == (3, None)
 
 
 @pytest.mark.parametrize("kind", [HeatDiffusion, LaplacianPower, lambda **k: SobolevDiffusion(1.5, **k)])
