@@ -84,4 +84,4 @@ class SpectralEngine:
                 f"{self.term} has settings for {rates.shape[0]} classes, but the tensor has {u.shape[1]} channels"
             )
         factors = self.stepping.growth(rates, dt)
-        return (1 / factors if self.forwards else factors).to(dtype=computing_dtype(u), device=u.device)
+        return (1 / factors if self.forwards else factors).to(computing_dtype(u)).to(u.device)

@@ -67,7 +67,7 @@ def basis(n: int, boundary: Boundary, dtype: torch.dtype, device: torch.device) 
         rows = torch.where((i % 2 == 1)[:, None], torch.cos(angles), torch.sin(angles))
         rows[0] = 1.0
     rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    return rows.to(device=device, dtype=dtype)
+    return rows.to(dtype).to(device)
 
 
 def axis_eigenvalues(shape: Sequence[int], grid: Grid, device: torch.device | None = None) -> tuple[torch.Tensor, ...]:
