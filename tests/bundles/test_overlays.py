@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 from monai.losses import DiceCELoss
 from monai.transforms import Compose
 
-from monai_iel import Grid, InverseEvolutionLoss
+from monai_iel import Grid, InverseEvolution, InverseEvolutionLoss
 from monai_iel.resources import overlay
 
 CONFIGS = overlay("evolve").parent
@@ -24,6 +24,15 @@ DATA, IELS, NOISES, LOSSES = (
 )
 PUBLISHED = {"noise/iel-wbc": "data/wbc", "noise/iel-dsb2018": "data/dsb2018", "noise/iel-drive": "data/dsb2018"}
 PAIRS = [(noise, data) for noise in NOISES for data in DATA if PUBLISHED.get(noise, data) == data]
+PHANTOMS = ["data/phantom", "data/phantom_2d"]
+# Every data set with every loss, and every IEL in 2D and in 3D; what an IEL is does not depend on data set and loss.
+COMBINATIONS = [(data, iel, loss) for data in DATA for iel in ("iel/none", "iel/heat") for loss in (None, *LOSSES)]
+COMBINATIONS += [(data, iel, None) for data in PHANTOMS for iel in IELS if iel not in ("iel/none", "iel/heat")]
+# Of the overlays of IELs: ids that stand in them beside the loss.
+STRENGTHS = [
+    (iel, name) for iel in IELS for name in ConfigParser.load_config_file(CONFIGS / f"{iel}.yaml") if name != "loss"
+]
+NONLINEAR = ["iel/total_variation", "iel/perona_malik", "iel/mean_curvature"]
 Parse = Callable[..., ConfigParser]
 
 
@@ -43,10 +52,8 @@ def test_no_overlay_is_left_out_here() -> None:
     assert min(map(len, (DATA, IELS, NOISES, LOSSES))) > 0
 
 
-@pytest.mark.parametrize("loss", [None, *LOSSES])
-@pytest.mark.parametrize("iel", IELS)
-@pytest.mark.parametrize("data", DATA)
-def test_network_and_loss_of_every_combination_take_a_step(data: str, iel: str, loss: str | None, parse: Parse) -> None:
+@pytest.mark.parametrize(("data", "iel", "loss"), COMBINATIONS)
+def test_network_and_loss_of_the_combinations_take_a_step(data: str, iel: str, loss: str | None, parse: Parse) -> None:
     made = parse("train", data, *([loss] if loss else []), iel, device="cpu")
     network, criterion = made.get_parsed_content("network"), made.get_parsed_content("loss")
     dims, channels, classes = (made[name] for name in ("spatial_dims", "in_channels", "num_classes"))
@@ -82,6 +89,33 @@ def test_layer_has_the_spacing_and_the_strength_of_the_data(data: str, parse: Pa
     ratio = (1 - np.cos(np.pi * (n - 1) / n)) / 2  # of the two eigenvalues
     steps, gain = made["iel_steps"], made["iel_gain"]
     assert growth == pytest.approx((1 + (gain ** (1 / steps) - 1) * ratio) ** steps, rel=1e-9)
+
+
+def layer_of(iel: str, **settings: Any) -> InverseEvolution:
+    """The layer of an overlay, with no more of the bundle than it refers to."""
+    bundle = {"base_loss": DiceCELoss(softmax=True), "patch_size": [8, 8, 8], "spacing": [1.0, 1.0, 1.5]}
+    made = ConfigParser({**bundle, "iel_gain": 3, "iel_steps": 20, **ConfigParser.load_config_file(overlay(iel))})
+    made.update(settings)
+    layer: InverseEvolution = made.get_parsed_content("loss").layer
+    return layer
+
+
+@pytest.mark.parametrize(("iel", "name"), STRENGTHS)
+def test_every_strength_of_an_iel_can_be_set(iel: str, name: str) -> None:
+    assert repr(layer_of(iel, **{name: 2})) != repr(layer_of(iel, **{name: 3}))
+
+
+@pytest.mark.parametrize("iel", NONLINEAR)
+@pytest.mark.parametrize("size", [1.0, 0.25])
+def test_nonlinear_iels_are_as_strong_at_any_voxel_size(size: float, iel: str) -> None:
+    """Faint noise on flat logits grows by 1 + dt * largest rate per step; the defaults are in voxels."""
+    for dims in (2, 3):
+        grid = Grid(spacing=(size,) * dims)
+        layer = layer_of(iel, spacing=[size] * dims)
+        assert layer.grid == grid
+        rate = layer.term.largest_rate(grid, dims)
+        assert rate is not None
+        assert layer.stepping.dt(dims) * rate == pytest.approx(0.05 * 4 * dims)
 
 
 @pytest.mark.parametrize(("noise", "data"), PAIRS)
@@ -141,7 +175,7 @@ def test_evolve_smooths_by_the_strength_of_the_data(parse: Parse) -> None:
     torch.testing.assert_close(layer(smooth[None])[0], logits, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("data", ["data/phantom", "data/phantom_2d"])
+@pytest.mark.parametrize("data", PHANTOMS)
 def test_the_phantom_is_written_on_first_use(data: str, parse: Parse, tmp_path: Path) -> None:
     small = {3: [16, 16, 16], 2: [32, 32]}
     made = parse("train", data, dataset_dir=str(tmp_path / "d"), check_data="full")
