@@ -89,6 +89,7 @@ class InverseEvolution(nn.Module):
         super().__init__()
         self.grid = Grid() if grid is None else grid
         self.stepping = Stepping(term, self.grid, dt=dt, gain=gain, num_steps=num_steps, scheme=scheme)
+        self.stepping.check_gain_backwards()
         if engine not in get_args(Engine):
             raise ValueError(f"engine must be one of {', '.join(get_args(Engine))}; got {engine!r}")
         linear = self.stepping.linear is not None

@@ -31,7 +31,7 @@ class Stepping:
     Raises:
         TypeError: no evolution; a number that is none.
         ValueError: both or neither of ``dt`` and ``gain``; a value out of range; a gain or the exponential scheme for a
-            nonlinear evolution; a gain that float32 cannot hold.
+            nonlinear evolution.
     """
 
     def __init__(
@@ -70,13 +70,6 @@ class Stepping:
             raise ValueError(f"the exponential scheme needs a linear evolution; use scheme='euler' for {term}")
         self.term, self.grid, self.num_steps, self.scheme = term, grid, int(steps), scheme
         self._dt, self._gain = dt, gain
-        for spatial_dims in self._possible_dims():
-            found = self.gain(spatial_dims)
-            if found is not None and found > _LARGEST_GAIN:
-                raise ValueError(
-                    f"dt={dt} amplifies the finest pattern by {found:.3g} in {spatial_dims}D, more than can be "
-                    f"computed: lower dt or num_steps, or give a gain (3 to 40) instead"
-                )
 
     def dt(self, spatial_dims: int) -> float:
         """The step, in mm^2 for second-order evolutions."""
@@ -98,6 +91,20 @@ class Stepping:
     def length(self, spatial_dims: int) -> float | None:
         """How far the evolution reaches, in mm; None where it has no such length."""
         return None if self.linear is None else self.linear.length(self.num_steps * self.dt(spatial_dims))
+
+    def check_gain_backwards(self) -> None:
+        """Refuse an amplification that float32 cannot hold. Forwards it would be a damping, which may be as strong.
+
+        Raises:
+            ValueError: a gain above 1e30.
+        """
+        for spatial_dims in self._possible_dims():
+            gain = self.gain(spatial_dims)
+            if gain is not None and gain > _LARGEST_GAIN:
+                raise ValueError(
+                    f"dt={self._dt} amplifies the finest pattern by {gain:.3g} in {spatial_dims}D, more than can be "
+                    f"computed: lower dt or num_steps, or give a gain (3 to 40) instead"
+                )
 
     def check_stable_forwards(self, spatial_dims: int) -> None:
         """Refuse explicit steps forwards that are too large.

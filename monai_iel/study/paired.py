@@ -49,7 +49,8 @@ class PairedStudy:
         loss: overlay of the base loss, or None for the bundle's own.
         clean: train on clean labels as well.
         epochs: which epochs are evaluated: ``"last"``, ``"best"`` (of the noisy validation).
-        settings: config ids and values for all runs. ``dataset_dir`` is ``folder/data`` where it is not among them.
+        settings: config ids and values, each for the methods whose configs know it. ``dataset_dir`` is ``folder/data``
+            where it is not among them.
     """
 
     folder: Path
@@ -80,15 +81,15 @@ class PairedStudy:
         return {**named, CLEAN: base} if self.clean else named
 
     def run(self, method: str, seed: int) -> BundleRun:
-        """The bundle run of a method and seed."""
+        """The bundle run of a method and seed, with the settings that its configs know."""
         folder = self.folder / f"seed{seed}" / method.replace(" ", "-")
-        settings = {"dataset_dir": str(self.folder / "data"), **self.settings, "seed": seed}
-        return BundleRun(self.methods()[method], settings, folder)
+        return BundleRun(self.methods()[method], self._settings(seed), folder).with_own_settings()
 
     def compare(self) -> list[Row]:
         """Train and evaluate everything; writes ``results.csv`` and ``results.json`` after each method."""
-        for method in self.methods():
-            self.run(method, self.seeds[0]).check()  # all of them before the first one trains
+        overlays = dict.fromkeys(overlay for overlays in self.methods().values() for overlay in overlays)
+        # Before anything trains: each overlay is there, and each setting is known to a method.
+        BundleRun(tuple(overlays), self._settings(self.seeds[0]), self.folder).check()
         rows: list[Row] = []
         for seed in self.seeds:
             for method in self.methods():
@@ -99,6 +100,9 @@ class PairedStudy:
                     rows += self._evaluated(run, method, epoch, seed, seconds)
                 self._write(rows)
         return rows
+
+    def _settings(self, seed: int) -> dict[str, Any]:
+        return {"dataset_dir": str(self.folder / "data"), **self.settings, "seed": seed}
 
     def _evaluated(self, run: BundleRun, method: str, epoch: str, seed: int, seconds: float) -> list[Row]:
         weights = "model_last.pt" if epoch == "last" else "model.pt"

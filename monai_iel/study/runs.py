@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from glob import escape
 from importlib.metadata import version
@@ -73,12 +73,16 @@ class BundleRun:
         Raises:
             ValueError: no such overlay, or a setting that no config of the bundle knows; the message names the nearest.
         """
-        files = [*(bundle_root(self.bundle) / "configs").glob("*.yaml"), *(overlay(name) for name in self.overlays)]
-        known = {_top_level(name) for file in files for name in ConfigParser.load_config_file(file)}
+        known = self._known_ids()
         for name in self.settings:
             if _top_level(name) not in known:
                 near = get_close_matches(_top_level(name), sorted(known), n=1, cutoff=0.0)[0]
                 raise ValueError(f"no config of the bundle {self.bundle} has the id {name!r}; did you mean {near!r}?")
+
+    def with_own_settings(self) -> BundleRun:
+        """The same run without the settings that none of its configs knows: those of another method's overlay."""
+        known = self._known_ids()
+        return replace(self, settings={k: v for k, v in self.settings.items() if _top_level(k) in known})
 
     def train(self) -> float:
         """Train, unless the same training is complete; returns its seconds.
@@ -139,6 +143,10 @@ class BundleRun:
         """The test section of the data list."""
         path, dims = self.content("@dataset_json", "@spatial_dims")
         return load_datalist(path, "test", spatial_dims=dims, check="off")
+
+    def _known_ids(self) -> set[str]:
+        files = [*(bundle_root(self.bundle) / "configs").glob("*.yaml"), *(overlay(name) for name in self.overlays)]
+        return {_top_level(name) for file in files for name in ConfigParser.load_config_file(file)}
 
     def _workflow(self, configs: Sequence[str], overlays: Sequence[str], settings: Mapping[str, Any]) -> ConfigWorkflow:
         root = bundle_root(self.bundle)

@@ -342,6 +342,23 @@ def test_curves_of_an_abandoned_training_are_removed(
     assert not old.exists()
 
 
+def test_a_setting_goes_to_the_methods_whose_overlays_know_it(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    """So an IEL's own strength can be set, and changing it leaves the plain training what it was."""
+    settings = {**tiny, "tv_dt": 0.1, "tv_steps": 5}
+    study = PairedStudy(tmp_path, data="data/phantom", iels=("iel/heat", "iel/total_variation"), settings=settings)
+    found = {method: study.run(method, 0).settings for method in study.methods()}
+    assert found["total_variation IEL"]["tv_dt"] == 0.1
+    assert all("tv_dt" not in found[method] for method in ("plain", "heat IEL"))
+    assert all(found[method]["max_epochs"] == tiny["max_epochs"] for method in found)
+
+
+def test_a_setting_that_no_method_knows_is_refused_before_anything_is_run(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    study = PairedStudy(tmp_path, data="data/phantom", iels=("iel/total_variation",), settings={**tiny, "tv_step": 5})
+    with pytest.raises(ValueError, match=r"has the id 'tv_step'; did you mean 'tv_steps'\?"):
+        study.compare()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_misspelt_setting_is_refused_with_the_nearest(tmp_path: Path, tiny: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"has the id 'max_epoch'; did you mean 'max_epochs'\?"):
         bundle_run(tmp_path, tiny, max_epoch=3).train()

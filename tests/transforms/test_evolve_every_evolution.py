@@ -68,6 +68,8 @@ def test_linear_evolutions_take_any_step_and_the_two_directions_undo_each_other(
         still = torch.allclose(far[c], u[c], atol=1e-12)
         assert still or torch.allclose(far[c], means[c], atol=1e-4)
     assert not torch.allclose(far, u)
+    many = torch.as_tensor(Evolve(linear_evolution, dt=0.1, num_steps=2000, scheme=scheme)(u))  # a gain beyond float32
+    assert torch.isfinite(many).all()
 
 
 def test_explicit_steps_are_taken_up_to_the_bound_and_refused_above_it(nonlinear_evolution: EvolutionTerm) -> None:
