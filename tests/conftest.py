@@ -39,6 +39,7 @@ EVOLUTIONS: list[EvolutionTerm] = [
     MeanCurvatureMotion(),
     MeanCurvatureMotion(0.5, diffusivity=[1.0, 0.0, 2.5]),
     SumTerm([HeatDiffusion(), LaplacianPower(2.0)], weights=[1.0, 0.2]),
+    SumTerm([LaplacianPower(2.0), SumTerm([MeanCurvatureMotion(), SobolevDiffusion(1.5)])], weights=[0.02, 1.0]),
     SumTerm([HeatDiffusion(), TotalVariationFlow(0.5, diffusivity=[1.0, 0.0, 2.5])]),
 ]
 

@@ -32,7 +32,8 @@ class InverseEvolution(nn.Module):
 
     There is no stable step backwards. What bounds the amplification is the **gain** :math:`(1 + \Delta t\,
     \lambda_{\max})^N` of the finest pattern that the grid can hold; how far a defect may be to be felt is the
-    **length** :math:`\sqrt{2 N \Delta t}` in mm. ``repr(layer)`` shows both.
+    **length** :math:`\sqrt{2 N \Delta t}` in mm. ``repr(layer)`` shows both; of a nonlinear evolution, how much
+    faint noise may grow.
 
     Args:
         term: the evolution, e.g. ``HeatDiffusion()``.
@@ -56,8 +57,8 @@ class InverseEvolution(nn.Module):
         ValueError: arguments out of range; a spacing that is not the image's; fewer than one spatial axis.
 
     References:
-        Liu et al., arXiv 2307.07344, eq. (5) and (6). They keep every step for the backward pass; here the operator is
-        applied to the gradient again, since it is self-adjoint.
+        Liu et al., arXiv 2307.07344, eq. (5) and (6). They keep every step for the backward pass; here a linear
+        operator is applied to the gradient again, since it is self-adjoint, and other steps are computed again.
 
     Example:
         >>> import torch
@@ -114,6 +115,8 @@ class InverseEvolution(nn.Module):
         grid = self.grid if ratios is None else self.grid.coarsened(ratios)
         with torch.autocast(device_type=plain.device.type, enabled=False):
             plain = plain.to(torch.float64 if plain.dtype == torch.float64 else torch.float32)
+            if not strength >= 0:
+                raise ValueError(f"strength must be a number of at least 0; got {strength}")
             dt, steps = self.stepping.dt(plain.ndim - 2) * strength, self.stepping.num_steps
             if dt == 0:
                 return plain

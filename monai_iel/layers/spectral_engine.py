@@ -60,11 +60,13 @@ class SpectralEngine:
         # The number of channels, so that settings for another number of classes are refused; the term's own settings,
         # since a person may change them.
         key = (u.shape[1:], grid, dt, computing_dtype(u), u.device, repr(self.term))
-        if key not in self._operators:
-            while len(self._operators) >= _KEPT_OPERATORS:
-                self._operators.pop(next(iter(self._operators)))
-            self._operators[key] = self._made(u, grid, dt)
-        return self._operators[key]
+        operator = self._operators.get(key)
+        if operator is None:
+            operator = self._made(u, grid, dt)
+            for oldest in list(self._operators)[: 1 - _KEPT_OPERATORS or None]:
+                self._operators.pop(oldest, None)
+            self._operators[key] = operator
+        return operator
 
     def _made(self, u: torch.Tensor, grid: Grid, dt: float) -> Operator:
         dims = u.ndim - 2
@@ -78,10 +80,5 @@ class SpectralEngine:
         return multiplication(self._factors(values, u, dt), grid.boundary, dims)
 
     def _factors(self, values: Sequence[torch.Tensor], u: torch.Tensor, dt: float) -> torch.Tensor:
-        rates = self.term.symbol(values)
-        if rates.ndim == u.ndim - 1 and rates.shape[0] != u.shape[1]:
-            raise ValueError(
-                f"{self.term} has settings for {rates.shape[0]} classes, but the tensor has {u.shape[1]} channels"
-            )
-        factors = self.stepping.growth(rates, dt)
+        factors = self.stepping.growth(self.term.rates(u, values), dt)
         return (1 / factors if self.forwards else factors).to(computing_dtype(u)).to(u.device)

@@ -14,7 +14,7 @@ from monai_iel.terms.base import EvolutionTerm
 
 __all__ = ["Stepping"]
 
-_LARGEST_GAIN = 1e30  # a float32 holds a hundred million times more
+_LARGEST_GAIN = 1e30  # near the largest float32; rounding errors are as large as logits from 1e6 on
 
 
 class Stepping:
@@ -57,10 +57,8 @@ class Stepping:
                 raise TypeError(f"{name} must be a number; got {value!r}")
         if dt is not None and not (math.isfinite(dt) and dt > 0):
             raise ValueError(f"dt must be positive and finite; got {dt}")
-        if gain is not None and not 1 < gain <= _LARGEST_GAIN:
-            raise ValueError(
-                f"gain must be a finite number above 1 (1 would change nothing), at most {_LARGEST_GAIN:g}; got {gain}"
-            )
+        if gain is not None and not (math.isfinite(gain) and gain > 1):
+            raise ValueError(f"gain must be a finite number above 1 (1 would change nothing); got {gain}")
         if scheme not in get_args(Scheme):
             raise ValueError(f"scheme must be one of {', '.join(get_args(Scheme))}; got {scheme!r}")
         self.linear = term.as_linear()
@@ -70,6 +68,12 @@ class Stepping:
             raise ValueError(f"the exponential scheme needs a linear evolution; use scheme='euler' for {term}")
         self.term, self.grid, self.num_steps, self.scheme = term, grid, int(steps), scheme
         self._dt, self._gain = dt, gain
+        for spatial_dims in self._possible_dims() if self.linear is not None else []:
+            if not self._largest_rate(spatial_dims) > 0:
+                raise ValueError(
+                    f"{term} has no pattern that decays on voxels of {grid.spacings(spatial_dims)} mm: the largest "
+                    f"rate of its symbol is {self._largest_rate(spatial_dims):.4g}, and has to be above 0"
+                )
 
     def dt(self, spatial_dims: int) -> float:
         """The step, in mm^2 for second-order evolutions."""
@@ -102,8 +106,8 @@ class Stepping:
             gain = self.gain(spatial_dims)
             if gain is not None and gain > _LARGEST_GAIN:
                 raise ValueError(
-                    f"dt={self._dt} amplifies the finest pattern by {gain:.3g} in {spatial_dims}D, more than can be "
-                    f"computed: lower dt or num_steps, or give a gain (3 to 40) instead"
+                    f"dt={self.dt(spatial_dims):.4g} amplifies the finest pattern by {gain:.3g} in {spatial_dims}D, "
+                    f"and float32 holds {_LARGEST_GAIN:g}: lower dt or num_steps, or give a gain (3 to 40)"
                 )
 
     def check_stable_forwards(self, spatial_dims: int) -> None:
@@ -114,12 +118,19 @@ class Stepping:
         """
         rate = self.term.largest_rate(self.grid, spatial_dims)
         if rate is not None and self.dt(spatial_dims) * rate > 2 * (1 + 1e-9):
-            time = self.dt(spatial_dims) * self.num_steps
+            steps = math.ceil(self.dt(spatial_dims) * self.num_steps * rate / 2 * (1 - 1e-9))
+            bound = f"{2 / rate:.4g}"
+            if float(bound) > 2 / rate:  # what is advised has to be taken
+                bound = f"{2 / rate * 0.999:.4g}"
             raise ValueError(
-                f"dt={self.dt(spatial_dims):.4g} is above the bound {2 / rate:.4g} for stable explicit steps of "
-                f"{self.term} on voxels of {self.grid.spacings(spatial_dims)} mm: set dt={2 / rate:.4g} or less; for "
-                f"the same time that is num_steps={math.ceil(time * rate / 2 * (1 - 1e-9))}"
+                f"dt={self.dt(spatial_dims):.6g} is above the bound for stable explicit steps of {self.term} on voxels "
+                f"of {self.grid.spacings(spatial_dims)} mm: set dt={bound} or less; the same time is {steps} steps"
             )
+
+    def growth_where_flat(self, spatial_dims: int) -> float | None:
+        """Of a nonlinear evolution backwards: the most that faint noise may grow, where its rate is largest."""
+        rate = self.term.largest_rate(self.grid, spatial_dims)
+        return None if self.linear is not None or rate is None else gain_of(self.dt(spatial_dims), rate, self.num_steps)
 
     def describe(self) -> str:
         """Steps, gain and length, for each number of axes that the grid admits."""
@@ -128,6 +139,8 @@ class Stepping:
             gain, length = self.gain(d), self.length(d)
             figures = [f"dt={self.dt(d):.4g}"]
             figures += [f"gain={gain:.4g}"] if gain is not None else []
+            flat = self.growth_where_flat(d)
+            figures += [f"faint noise grows up to {flat:.3g} times"] if flat is not None else []
             figures += [f"length={length:.3g} mm"] if length is not None else []
             parts.append(f"{d}D: {', '.join(figures)}")
         return f"num_steps={self.num_steps}, " + "; ".join(parts)

@@ -136,7 +136,7 @@ class InverseEvolutionLoss(_Loss):
             raise ValueError(
                 f"the loss is not finite: the logits lie in [{low:.4g}, {high:.4g}] and the layer is "
                 f"{self.layer.stepping.describe()}; keep the network's last convolution in float32, lower the learning "
-                f"rate or the gain, or warm the strength up (set_strength)"
+                f"rate, or the gain or dt, or warm the strength up (set_strength)"
             )
         return value
 
@@ -182,6 +182,11 @@ class InverseEvolutionLoss(_Loss):
             self._full_size = full = tuple(size)
         if len(full) != len(size):
             raise ValueError(f"spatial_size has {len(full)} numbers, but the logits have {len(size)} spatial axes")
+        if any(m > n for n, m in zip(full, size, strict=True)):
+            raise ValueError(
+                f"the logits have the size {tuple(size)}, more than spatial_size={full}, where the layer's grid holds: "
+                f"set spatial_size to the size of the largest output"
+            )
         return None if tuple(size) == full else [n / m for n, m in zip(full, size, strict=True)]
 
     def extra_repr(self) -> str:

@@ -7,6 +7,7 @@ memory to speak of. The planes that a slab's own result depends on are computed 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from monai_iel.numerics.grid import Boundary
 
 __all__ = ["LocalRate"]
 
-_BLOCK = 300_000  # elements: about 1 MB, the fastest of 0.15 to 1 million on two cores of an EPYC; smaller is leaner
+_BLOCK = 1_200_000  # elements: 5 MB; of 0.15 to 1.2 million the fastest on two cores of an EPYC, smaller is leaner
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class LocalRate:
         """F(u); records no gradient."""
         with torch.no_grad():
             blocks = list(self._blocks(u))
-            if len(blocks) == 1:
+            if len(blocks) <= 1:
                 return self.rate(u)
             out = torch.empty_like(u)
             for block in blocks:
@@ -51,7 +52,7 @@ class LocalRate:
         """The transposed Jacobian of F at ``u`` times ``grad``; records no gradient."""
         with torch.no_grad():
             blocks = list(self._blocks(u))
-            if len(blocks) == 1:
+            if len(blocks) <= 1:
                 return self.vector_jacobian_of(u, grad)
             out = torch.zeros_like(u)
             for block in blocks:
@@ -63,8 +64,9 @@ class LocalRate:
 
     def _blocks(self, u: torch.Tensor) -> Iterator[_Block]:
         planes, reach = u.shape[2], self.reach
-        together = max(1, _BLOCK // max(1, u[0].numel()))  # elements of the batch
-        thickness = max(1, _BLOCK // max(1, u[0, :, 0].numel()))
+        plane = u.shape[1] * math.prod(u.shape[3:])
+        together = max(1, _BLOCK // max(1, plane * planes))  # elements of the batch
+        thickness = max(1, _BLOCK // max(1, plane))
         if u.device.type != "cpu":
             together, thickness = len(u), planes
         elif reach is None or self.boundary == "periodic":

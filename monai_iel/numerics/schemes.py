@@ -50,17 +50,22 @@ class _RecomputedSteps(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        kept, grad = ctx.saved_tensors, grads[0]
+        with torch.autocast(device_type=grads[0].device.type, enabled=False):  # as forwards
+            return _RecomputedSteps._gradient(ctx, grads[0]), None, None, None
+
+    @staticmethod
+    def _gradient(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        kept = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: leave it to autograd, in full
             out = euler(kept[0], ctx.rate.rate, ctx.dt, ctx.num_steps)
-            return torch.autograd.grad(out, kept[0], grad, create_graph=True)[0], None, None, None
+            return torch.autograd.grad(out, kept[0], grad, create_graph=True)[0]
         for number in reversed(range(len(kept))):
             states = [kept[number]]
             for _ in range(min(ctx.segment, ctx.num_steps - number * ctx.segment) - 1):
                 states.append(euler(states[-1], ctx.rate, ctx.dt, 1))
             while states:
                 grad = torch.add(grad, ctx.rate.vector_jacobian(states.pop(), grad), alpha=ctx.dt)
-        return grad, None, None, None
+        return grad
 
 
 def growth(rates: torch.Tensor, dt: float, num_steps: int, scheme: Scheme = "euler") -> torch.Tensor:

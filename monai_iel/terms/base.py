@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from monai_iel.numerics.grid import Grid
-from monai_iel.numerics.spectral import apply_self_adjoint, axis_eigenvalues, largest_eigenvalues, multiplication
+from monai_iel.numerics.spectral import (
+    apply_self_adjoint,
+    axis_eigenvalues,
+    computing_dtype,
+    largest_eigenvalues,
+    multiplication,
+)
 
 __all__ = ["EvolutionTerm", "LinearTerm"]
 
@@ -20,7 +26,15 @@ class EvolutionTerm(nn.Module, ABC):
     A term is stateless, knows nothing of time steps, and never of "inverse": :class:`monai_iel.InverseEvolution` runs
     it backwards, :class:`monai_iel.Evolve` forwards. One's own term needs :meth:`forward` only; see
     ``docs/your_own_evolution.md``.
+
+    Attributes:
+        reach: how many voxels away F(u) at a voxel looks along an axis; None where that is unknown, or all of them.
+            With a reach, volumes are worked on in slabs that fit the processor's cache, which is faster and leaner.
+        spatial_dims: number of spatial axes that the settings are for; None where any will do.
     """
+
+    reach: int | None = None
+    spatial_dims: int | None = None
 
     @abstractmethod
     def forward(self, u: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -43,19 +57,6 @@ class EvolutionTerm(nn.Module, ABC):
 
         Explicit steps forwards are stable up to ``dt = 2 / rate``.
         """
-        return None
-
-    @property
-    def reach(self) -> int | None:
-        """How many voxels away F(u) at a voxel looks along an axis; None where that is unknown, or all of them.
-
-        With a reach, volumes are worked on in slabs that fit the processor's cache, which is faster and leaner.
-        """
-        return None
-
-    @property
-    def spatial_dims(self) -> int | None:
-        """Number of spatial axes that the settings are for; None where any will do."""
         return None
 
     def as_linear(self) -> LinearTerm | None:
@@ -91,9 +92,26 @@ class LinearTerm(EvolutionTerm):
 
     def forward(self, u: torch.Tensor, grid: Grid) -> torch.Tensor:
         """F(u) through the eigenbasis; a term that has a stencil may use that instead."""
-        values = axis_eigenvalues(u.shape[2:], grid)
-        rates = self.symbol(values).to(dtype=u.dtype, device=u.device)
-        return -apply_self_adjoint(u, multiplication(rates, grid.boundary, u.ndim - 2))
+        dtype = computing_dtype(u)
+        rates = self.rates(u, axis_eigenvalues(u.shape[2:], grid)).to(dtype).to(u.device)
+        operator = multiplication(rates, grid.boundary, u.ndim - 2)
+        return -apply_self_adjoint(u, lambda v: operator(v.to(dtype)).to(v.dtype))
+
+    def rates(self, u: torch.Tensor, eigenvalues: Sequence[torch.Tensor]) -> torch.Tensor:
+        """`symbol`, checked for an image, and of the full shape.
+
+        Raises:
+            ValueError: settings for another number of classes than ``u`` has channels; a rate below 0.
+        """
+        shape = sum(eigenvalues[1:], start=eigenvalues[0]).shape
+        rates = self.symbol(eigenvalues)
+        if rates.ndim == u.ndim - 1 and rates.shape[0] != u.shape[1]:
+            raise ValueError(
+                f"{self} has settings for {rates.shape[0]} classes, but the tensor has {u.shape[1]} channels"
+            )
+        if float(rates.min()) < 0:
+            raise ValueError(f"the symbol of {self} has to be a decay, 0 or more, but is {float(rates.min()):.4g}")
+        return rates.expand(*rates.shape[: max(0, rates.ndim - len(shape))], *shape)
 
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float:
         """The largest decay rate over all classes and all patterns that the grid can hold."""

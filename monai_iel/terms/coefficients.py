@@ -23,7 +23,7 @@ class ClassCoefficients:
         given: Any = value
         self.name = name
         self.one = isinstance(given, Real)  # NumPy's scalars too
-        self.values = tuple(float(c) for c in ([given] if self.one else given))
+        self.values = _numbers([given] if self.one else given, name)
         if not self.values or not all(math.isfinite(c) and c >= 0 for c in self.values) or max(self.values) == 0:
             raise ValueError(f"{name} must be finite, not negative, and above 0 for a class; got {value!r}")
 
@@ -66,7 +66,7 @@ class AxisCoefficients:
 
     def __init__(self, values: Sequence[float] | None, name: str = "axis_diffusivity") -> None:
         self.name = name
-        self.values = None if values is None else tuple(float(a) for a in values)
+        self.values = None if values is None else _numbers(values, name)
         found = self.values
         if found is not None and (not all(math.isfinite(a) and a >= 0 for a in found) or max(found, default=0) == 0):
             raise ValueError(f"{name} must be finite, not negative, and above 0 for an axis; got {values!r}")
@@ -111,3 +111,9 @@ def total(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
     """The sum of at least one tensor."""
     first, *rest = tensors
     return sum(rest, start=first)
+
+
+def _numbers(values: Any, name: str) -> tuple[float, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable) or not all(isinstance(v, Real) for v in values):
+        raise ValueError(f"{name} must be finite numbers; got {values!r}")
+    return tuple(float(v) for v in values)

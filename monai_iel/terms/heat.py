@@ -49,6 +49,7 @@ class HeatDiffusion(LaplacianFunction):
     """
 
     additive = True
+    reach = 1
 
     def __init__(
         self, diffusivity: float | Sequence[float] = 1.0, *, axis_diffusivity: Sequence[float] | None = None
@@ -62,11 +63,6 @@ class HeatDiffusion(LaplacianFunction):
     def function(self, eigenvalues: torch.Tensor) -> torch.Tensor:
         """The eigenvalues themselves."""
         return eigenvalues
-
-    @property
-    def reach(self) -> int:
-        """1: the neighbours."""
-        return 1
 
     def length(self, time: float) -> float:
         """Standard deviation of the heat kernel along an axis, ``sqrt(2 c a t)``, in mm: the largest of all."""

@@ -25,6 +25,7 @@ class LaplacianFunction(LinearTerm):
         super().__init__()
         self.diffusivity = ClassCoefficients(diffusivity)
         self.axis_diffusivity = AxisCoefficients(axis_diffusivity)
+        self.spatial_dims = self.axis_diffusivity.spatial_dims
 
     @abstractmethod
     def function(self, eigenvalues: torch.Tensor) -> torch.Tensor:
@@ -34,11 +35,6 @@ class LaplacianFunction(LinearTerm):
         """``c f(sum_d a_d lambda_d)``."""
         weighted = [a * v for a, v in zip(self.axis_diffusivity.over(len(eigenvalues)), eigenvalues, strict=True)]
         return self.diffusivity.times_symbol(self.function(total(weighted)))
-
-    @property
-    def spatial_dims(self) -> int | None:
-        """Number of axes where each has a factor of its own, else None: any."""
-        return self.axis_diffusivity.spatial_dims
 
     def extra_repr(self) -> str:
         """The factors; those of the axes only where they were given."""

@@ -54,6 +54,8 @@ class MeanCurvatureMotion(EvolutionTerm):
         torch.Size([1, 2, 4, 4, 4])
     """
 
+    reach = 1
+
     def __init__(self, epsilon: float = 0.1, *, diffusivity: float | Sequence[float] = 1.0) -> None:
         super().__init__()
         self.epsilon = positive(epsilon, "epsilon")
@@ -69,11 +71,6 @@ class MeanCurvatureMotion(EvolutionTerm):
         along += [2 * slopes[d] * slopes[e] * central_difference(slopes[d], e, grid) for d, e in combinations(axes, 2)]
         rate = total(seconds.values()) - total(along) / (total(squares.values()) + self.epsilon**2)
         return self.diffusivity.times_rate(rate)
-
-    @property
-    def reach(self) -> int:
-        """1: the neighbours."""
-        return 1
 
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float:
         """``c sum_d 4 / h_d^2``: for a given direction of the gradient no pattern decays faster than by heat."""

@@ -28,22 +28,19 @@ class NonlinearDiffusion(EvolutionTerm):
         diffusivity: c. One number for all classes, or one per class, 0 for classes to be left alone.
     """
 
+    reach = 1
+
     def __init__(self, diffusivity: Any = 1.0) -> None:
         super().__init__()
         self.diffusivity = ClassCoefficients(diffusivity)
 
-    @property
-    def reach(self) -> int:
-        """1: the neighbours."""
-        return 1
-
     @abstractmethod
     def conductivity(self, squared_gradient: torch.Tensor) -> torch.Tensor:
-        """``g(s)`` for ``s = |grad u|^2 >= 0``, in (logits per mm)^2; differentiable, a new tensor."""
+        """``g(s)`` for ``s = |grad u|^2 >= 0``, in (logits per mm)^2."""
 
     @abstractmethod
-    def conductivity_slope(self, conductivity: torch.Tensor) -> torch.Tensor:
-        """``dg/ds``, as a function of ``g``; differentiable, a new tensor."""
+    def conductivity_slope(self, squared_gradient: torch.Tensor) -> torch.Tensor:
+        """``g'(s)``, its derivative."""
 
     def forward(self, u: torch.Tensor, grid: Grid) -> torch.Tensor:
         """C times the divergence of the flux."""
@@ -55,12 +52,9 @@ class NonlinearDiffusion(EvolutionTerm):
     def vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid) -> torch.Tensor:
         """``div(g grad w + 2 g' <grad u, grad w> grad u)``, w the gradient times c: the Jacobian is symmetric."""
         slopes, changes = _slopes(u, grid), _slopes(self.diffusivity.times_rate(grad), grid)
-        g = self.conductivity(_at_corners([s.square() for s in slopes], grid))
-        dg = (
-            self.conductivity_slope(g)
-            .mul_(2)
-            .mul_(_at_corners([s * c for s, c in zip(slopes, changes, strict=True)], grid))
-        )
+        squared = _at_corners([s.square() for s in slopes], grid)
+        products = _at_corners([s * c for s, c in zip(slopes, changes, strict=True)], grid)
+        g, dg = self.conductivity(squared), products.mul_(2) * self.conductivity_slope(squared)
         parts = zip(_at_faces(g), changes, _at_faces(dg), slopes, strict=True)
         return _divergence([(g_at * c).addcmul_(dg_at, s) for g_at, c, dg_at, s in parts], grid)
 

@@ -54,9 +54,9 @@ class PeronaMalikDiffusion(NonlinearDiffusion):
         """``1 / (1 + s / K^2)``."""
         return 1 / (1 + squared_gradient / self.contrast**2)
 
-    def conductivity_slope(self, conductivity: torch.Tensor) -> torch.Tensor:
-        """``-g^2 / K^2``."""
-        return -(conductivity**2) / self.contrast**2
+    def conductivity_slope(self, squared_gradient: torch.Tensor) -> torch.Tensor:
+        """``-1 / (K + s / K)^2``."""
+        return self.conductivity(squared_gradient).square().mul_(-1 / self.contrast**2)
 
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float:
         """``c sum_d 4 / h_d^2``: where u is flat."""

@@ -29,7 +29,8 @@ class SumTerm(EvolutionTerm):
 
     Raises:
         TypeError: an entry that is no evolution.
-        ValueError: no terms; another number of weights than terms; a weight that is not above 0.
+        ValueError: no terms; another number of weights than terms; a weight that is not above 0; terms for different
+            numbers of axes.
 
     Example:
         >>> import torch
@@ -54,6 +55,12 @@ class SumTerm(EvolutionTerm):
             raise ValueError(f"weights has {len(given)} numbers, but there are {len(terms)} terms")
         self.terms = nn.ModuleList(terms)
         self.weights = tuple(positive(w, "weights") for w in given)
+        reaches = [term.reach for term in terms]
+        self.reach = None if None in reaches else max(reach for reach in reaches if reach is not None)
+        dims = sorted({term.spatial_dims for term in terms if term.spatial_dims is not None})
+        if len(dims) > 1:
+            raise ValueError(f"the terms are for different numbers of axes: {dims}")
+        self.spatial_dims = dims[0] if dims else None
 
     def forward(self, u: torch.Tensor, grid: Grid) -> torch.Tensor:
         """The weighted sum of F_i(u)."""
@@ -65,17 +72,10 @@ class SumTerm(EvolutionTerm):
         known = [bound for bound in bounds if bound is not None]
         return sum(w * b for w, b in zip(self.weights, known, strict=True)) if len(known) == len(bounds) else None
 
-    @property
-    def reach(self) -> int | None:
-        """The largest of the parts, or None where one has none."""
-        reaches = [term.reach for term in self._evolutions()]
-        known = [reach for reach in reaches if reach is not None]
-        return max(known) if len(known) == len(reaches) else None
-
-    @property
-    def spatial_dims(self) -> int | None:
-        """That of the first part that is for a certain number of axes."""
-        return next((t.spatial_dims for t in self._evolutions() if t.spatial_dims is not None), None)
+    def vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid) -> torch.Tensor:
+        """The weighted sum of the parts' own."""
+        parts = zip(self.weights, self._evolutions(), strict=True)
+        return total(w * term.vector_jacobian(u, grad, grid) for w, term in parts)
 
     def as_linear(self) -> LinearTerm | None:
         """The sum as one linear evolution, if every part is linear."""

@@ -53,9 +53,9 @@ class TotalVariationFlow(NonlinearDiffusion):
         """``(s + epsilon^2)^(-1/2)``."""
         return torch.rsqrt(squared_gradient + self.epsilon**2)
 
-    def conductivity_slope(self, conductivity: torch.Tensor) -> torch.Tensor:
-        """``-g^3 / 2``."""
-        return -0.5 * conductivity**3
+    def conductivity_slope(self, squared_gradient: torch.Tensor) -> torch.Tensor:
+        """``-(s + epsilon^2)^(-3/2) / 2``."""
+        return self.conductivity(squared_gradient).pow(3).mul_(-0.5)
 
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float:
         """``c sum_d 4 / h_d^2 / epsilon``: where u is flat."""

@@ -72,6 +72,12 @@ class EvolutionTransform(Transform, ABC):
         computed = u if u.dtype == torch.float64 else u.float()
         with torch.no_grad():
             out = self._evolved(computed.unsqueeze(0), self._grid_of(img, u.ndim - 1)).squeeze(0).to(u.dtype)
+        if torch.isfinite(u).all() and not torch.isfinite(out).all():
+            steps = self.stepping(self._grid_of(img, u.ndim - 1)).describe()
+            raise ValueError(
+                f"{type(self).__name__} of {self.term} ({steps}) gave values that are not finite in {out.dtype}, from "
+                f"values in [{float(u.min()):.4g}, {float(u.max()):.4g}]: lower dt or gain, or give it float32"
+            )
         result: NdarrayOrTensor = convert_to_dst_type(out, img, dtype=out.dtype)[0]
         return result
 

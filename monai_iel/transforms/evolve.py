@@ -69,13 +69,7 @@ class Evolve(EvolutionTransform):
         if stepping.linear is not None:
             return SpectralEngine(stepping, forwards=True)(u, grid, dt)
         stepping.check_stable_forwards(u.ndim - 2)
-        out = euler(u, rate_of(self.term, grid), dt, stepping.num_steps)
-        if not torch.isfinite(out).all():
-            raise ValueError(
-                f"{self.term} with {stepping.describe()} gave values that are not finite, from values in "
-                f"[{float(u.min()):.4g}, {float(u.max()):.4g}]: lower dt"
-            )
-        return out
+        return euler(u, rate_of(self.term, grid), dt, stepping.num_steps)
 
 
 class Evolved(EvolutionTransformd):

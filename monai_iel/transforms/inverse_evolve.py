@@ -34,8 +34,8 @@ class InverseEvolve(EvolutionTransform):
 
     Raises:
         TypeError: a term that is no evolution.
-        ValueError: an integer class map (one channel, values above 1); arguments out of range; a spacing with another
-            number of axes than the image.
+        ValueError: an integer class map (one channel, values above 1); arguments out of range; a result that is not
+            finite; a spacing with another number of axes than the image.
 
     References:
         Liu et al., arXiv 2307.07344, eq. (5) and (6).

@@ -42,7 +42,7 @@ def test_every_evolution_has_right_gradients_through_the_layer(evolution: Evolut
     assert torch.autograd.gradgradcheck(lambda v: layer(v).sin(), (u,), raise_exception=True)
 
 
-@pytest.mark.parametrize("shape", [(96, 80), (24, 22, 20)], ids=str)
+@pytest.mark.parametrize("shape", [(160, 144), (24, 22, 20)], ids=str)
 def test_any_memory_layout_gives_the_same_value_and_gradient(evolution: EvolutionTerm, shape: tuple[int, ...]) -> None:
     """Channels-last, transposed and expanded logits, and the gradients that come back for them."""
     u = logits(*shape)
@@ -62,9 +62,10 @@ def test_any_memory_layout_gives_the_same_value_and_gradient(evolution: Evolutio
             torch.testing.assert_close(out, expected, atol=1e-11, rtol=1e-12)
             torch.testing.assert_close(grad, grads, atol=1e-10, rtol=1e-11)
         else:
-            torch.testing.assert_close(
-                out[:, 1:2], layer(u[:, :1].expand(-1, 3, *[-1] * len(shape)).contiguous())[:, 1:2]
-            )
+            again = v.detach().contiguous().requires_grad_()
+            torch.testing.assert_close(out, layer(again), atol=1e-11, rtol=1e-12)
+            (grad_again,) = torch.autograd.grad(layer(again).square().sum(), again)
+            torch.testing.assert_close(grad, grad_again, atol=1e-10, rtol=1e-11)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -291,7 +291,7 @@ def test_large_half_precision_logits_give_the_float32_loss_and_gradient_inside_a
 
 
 @pytest.mark.filterwarnings("error:Dynamo does not know")
-@pytest.mark.parametrize("size", [(12, 10), (96, 96)])
+@pytest.mark.parametrize("size", [(12, 10), (160, 144)])
 def test_a_compiled_program_may_hold_the_loss(size: tuple[int, ...]) -> None:
     """The layer runs as it is, in one break of the compiled graph."""
     loss = InverseEvolutionLoss(DiceCELoss(to_onehot_y=True, softmax=True), heat())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -80,9 +81,19 @@ def test_explicit_steps_are_taken_up_to_the_bound_and_refused_above_it(nonlinear
     out = Evolve(nonlinear_evolution, dt=2 / rate, num_steps=200)(image)
     assert float(out.min()) >= float(image.min())
     assert float(out.max()) <= float(image.max())
-    too_large = Evolve(nonlinear_evolution, dt=2.1 / rate, num_steps=200)
-    with pytest.raises(ValueError, match=r"above the bound .* on voxels of \(1.0, 2.0\) mm: .* num_steps=210"):
-        too_large(image)
+    with pytest.raises(ValueError, match=r"above the bound .* on voxels of \(1.0, 2.0\) mm: .* is 210 steps"):
+        Evolve(nonlinear_evolution, dt=2.1 / rate, num_steps=200)(image)
+
+
+@pytest.mark.parametrize("shape", [(8, 9), (6, 5, 4)])
+def test_the_step_that_a_refusal_advises_is_taken(nonlinear_evolution: EvolutionTerm, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"above the bound") as refused:
+        Evolve(nonlinear_evolution, dt=10.0, num_steps=2)(field(*shape))
+    advised = re.search(r"set dt=(\S+) or less; the same time is (\d+) steps", str(refused.value))
+    assert advised
+    dt, steps = float(advised[1]), int(advised[2])
+    Evolve(nonlinear_evolution, dt=dt, num_steps=1)(field(*shape))
+    assert dt * steps == pytest.approx(20.0, rel=0.01)
 
 
 def test_one_hot_maps_probabilities_and_numpy_arrays_are_taken(evolution: EvolutionTerm) -> None:
@@ -131,8 +142,15 @@ class Runaway(EvolutionTerm):
 def test_an_own_term_without_a_bound_is_run_and_a_result_that_is_not_finite_refused() -> None:
     u = field(8, 9)
     torch.testing.assert_close(Evolve(Runaway(), dt=0.01, num_steps=1)(u), u + 0.01 * u**3)
-    with pytest.raises(ValueError, match=r"not finite.*lower dt"):
+    with pytest.raises(ValueError, match=r"not finite in torch.float64.*lower dt"):
         Evolve(Runaway(), dt=1.0, num_steps=20)(u)
+
+
+def test_logits_that_outgrow_half_precision_are_refused() -> None:
+    large = torch.full((1, 8, 8), 1000.0)
+    large[0, ::2, ::2] = -1000
+    with pytest.raises(ValueError, match=r"InverseEvolve of HeatDiffusion.* not finite in torch.float16"):
+        InverseEvolve(HeatDiffusion(), gain=237)(large.half())
 
 
 @pytest.mark.parametrize("kind", [InverseEvolve, InverseEvolved, Evolve, Evolved])
