@@ -197,7 +197,8 @@ def _along(u: torch.Tensor, matrix: torch.Tensor, dim: int) -> torch.Tensor:
     if dim == u.ndim - 1:
         return torch.matmul(u, matrix.T)
     flat = u.reshape(math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :]))
-    return torch.matmul(matrix, flat).view(shape)
+    # Not matmul, which copies the transposed tensor, and with it as much memory again.
+    return torch.bmm(matrix.expand(len(flat), *matrix.shape), flat).view(shape)
 
 
 def _along_per_class(u: torch.Tensor, matrices: torch.Tensor, dim: int) -> torch.Tensor:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.ways import CLONE, MONAI, Case, ConvLoop, layer_of, way_of
+from bench.ways import CLONE, GAIN, MONAI, Case, ConvLoop, layer_of, way_of
 from monai_iel import InverseEvolution
 
 __all__ = [
@@ -153,7 +153,10 @@ def measured(case: Case, machine: Machine) -> Row:
     layer = None if case.name in (*MONAI, CLONE) else layer_of(case.name, case.steps)
     multiply_adds = difference = None
     if isinstance(layer, ConvLoop):
-        outs = [way(trial.u) for way in (layer, layer_of("HeatDiffusion", case.steps))]
+        outs = [
+            way(trial.u)
+            for way in (layer, InverseEvolution(layer.term, grid=layer.grid, gain=GAIN, num_steps=case.steps))
+        ]
         gradients = [torch.autograd.grad(out, trial.u, trial.grad)[0] for out in outs]
         difference = [float((a - b).detach().norm() / b.detach().norm()) for a, b in (outs, gradients)]
     elif layer is not None and layer.engine == "spectral":

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from monai.losses import BoundaryLoss, HausdorffDTLoss
 
 from monai_iel import (
+    Grid,
     HeatDiffusion,
     InverseEvolution,
     LaplacianPower,
@@ -20,7 +21,7 @@ from monai_iel import (
     TotalVariationFlow,
 )
 
-__all__ = ["CLONE", "CONV", "LINEAR", "MONAI", "NONLINEAR", "Case", "ConvLoop", "Way", "layer_of", "way_of"]
+__all__ = ["CLONE", "CONV", "GAIN", "LINEAR", "MONAI", "NONLINEAR", "Case", "ConvLoop", "Way", "layer_of", "way_of"]
 
 GAIN = 38.0  # of linear evolutions, whatever the number of steps
 TIME = 0.2  # of nonlinear ones: a step is TIME / number of steps
@@ -53,9 +54,9 @@ class Case:
 
 
 class ConvLoop(InverseEvolution):
-    """Inverse heat steps in the published form: one depthwise convolution per step, left to autograd.
+    """Inverse heat steps in the published form: one zero-padded convolution per channel and step, left to autograd.
 
-    The border is replicated, where the published one is padded with zeros, so that results can be compared.
+    The same as the engine's with ``boundary="dirichlet"``.
     """
 
     def forward(self, u: torch.Tensor, *, strength: float = 1.0, ratios: Sequence[float] | None = None) -> torch.Tensor:
@@ -68,8 +69,7 @@ class ConvLoop(InverseEvolution):
         weights = kernel.expand(channels, 1, *kernel.shape).contiguous()
         convolution = getattr(F, f"conv{dims}d")
         for _ in range(self.stepping.num_steps):
-            padded = F.pad(u, (1,) * (2 * dims), mode="replicate")
-            u = u - self.stepping.dt(dims) * convolution(padded, weights, groups=channels)
+            u = u - self.stepping.dt(dims) * convolution(u, weights, padding=1, groups=channels)
         return u
 
 
@@ -78,7 +78,7 @@ def layer_of(name: str, steps: int) -> InverseEvolution:
     if name in NONLINEAR:
         return InverseEvolution(NONLINEAR[name], dt=TIME / steps, num_steps=steps)
     if name == CONV:
-        return ConvLoop(HeatDiffusion(), gain=GAIN, num_steps=steps)
+        return ConvLoop(HeatDiffusion(), grid=Grid(boundary="dirichlet"), gain=GAIN, num_steps=steps)
     return InverseEvolution(**LINEAR[name], gain=GAIN, num_steps=steps)
 
 
