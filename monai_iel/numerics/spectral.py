@@ -38,6 +38,7 @@ Operator = Callable[[torch.Tensor], torch.Tensor]
 # Of the sum of the lengths of the axes: where a fast transform there and back costs as much as the dense products, on
 # two cores of an EPYC (at 64^3 the products took two thirds of its time, at 96^3 it took two thirds of theirs).
 _FAST_FROM = 256
+_LARGE_VOLUME = 2**17  # voxels
 
 
 def _frequencies(n: int, boundary: Boundary) -> tuple[torch.Tensor, int]:
@@ -120,7 +121,12 @@ def multiplication(multiplier: torch.Tensor, boundary: Boundary, spatial_dims: i
     shape = multiplier.shape[-spatial_dims:]
     if _fast_transform_pays(shape, boundary, multiplier.device, dense_cost=sum(shape)):
         return lambda u: _multiplied_by_fast_transform(u, multiplier)
-    return lambda u: _multiplied_by_products(u, multiplier, boundary)
+    per_class = multiplier.ndim > spatial_dims
+
+    def one(u: torch.Tensor, channels: slice) -> torch.Tensor:
+        return _multiplied_by_products(u, multiplier[channels] if per_class else multiplier, boundary)
+
+    return lambda u: _volume_by_volume(u, one)
 
 
 def separable_multiplication(factors: Sequence[torch.Tensor], boundary: Boundary) -> Operator:
@@ -138,12 +144,12 @@ def separable_multiplication(factors: Sequence[torch.Tensor], boundary: Boundary
         diagonal = along.double().reshape(-1, n, 1)  # a leading axis for the classes, or 1
         matrices.append((rows.T @ (diagonal * rows)).to(along.dtype))
 
-    def operator(u: torch.Tensor) -> torch.Tensor:
+    def one(u: torch.Tensor, channels: slice) -> torch.Tensor:
         for dim, matrix in enumerate(matrices, start=2):
-            u = _along(u, matrix[0], dim) if len(matrix) == 1 else _along_per_class(u, matrix, dim)
+            u = _along(u, matrix[0], dim) if len(matrix) == 1 else _along_per_class(u, matrix[channels], dim)
         return u
 
-    return operator
+    return lambda u: _volume_by_volume(u, one)
 
 
 def apply_self_adjoint(u: torch.Tensor, operator: Operator) -> torch.Tensor:
@@ -179,6 +185,18 @@ def _multiplied_by_fast_transform(u: torch.Tensor, multiplier: torch.Tensor) -> 
     spectrum = scipy.fft.dctn(u.detach().numpy(), axes=axes, norm="ortho", workers=threads)
     spectrum *= multiplier.numpy()
     return torch.from_numpy(scipy.fft.idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True, workers=threads))
+
+
+def _volume_by_volume(u: torch.Tensor, one: Callable[[torch.Tensor, slice], torch.Tensor]) -> torch.Tensor:
+    """``one`` applied on a CPU to each large volume by itself, so that temporary tensors are of one channel."""
+    if u.device.type != "cpu" or u.shape[2:].numel() < _LARGE_VOLUME:
+        return one(u, slice(None))
+    out = torch.empty(u.shape, dtype=u.dtype)
+    for element in range(len(u)):
+        for channel in range(u.shape[1]):
+            here = (slice(element, element + 1), slice(channel, channel + 1))
+            out[here] = one(u[here], here[1])
+    return out
 
 
 def _multiplied_by_products(u: torch.Tensor, multiplier: torch.Tensor, boundary: Boundary) -> torch.Tensor:

@@ -84,7 +84,7 @@ def test_the_fast_transform_is_taken_for_long_smooth_axes_only(monkeypatch: pyte
     assert taken == [(512, 512), (96, 96, 96)]
 
 
-@pytest.mark.parametrize("shape", [(6, 5), (288, 256)])
+@pytest.mark.parametrize("shape", [(6, 5), (288, 256), (390, 337)])
 def test_factors_per_class_go_to_their_channels(shape: tuple[int, ...]) -> None:
     u = torch.randn(2, 3, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     scales = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64).view(3, 1, 1)
