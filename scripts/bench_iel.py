@@ -35,6 +35,8 @@ from bench.shares import shares
 from bench.tables import complete, share_table, table
 from bench.ways import CLONE, CONV, LINEAR, MONAI, NONLINEAR, Case
 
+from monai_iel.files import write_text
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -124,7 +126,7 @@ def main() -> None:
 
     def save() -> None:
         if args.json:
-            args.json.write_text(json.dumps(result, indent=2) + "\n")
+            write_text(args.json, json.dumps(result, indent=2) + "\n")
 
     print(f"{result['processor']}; {device}, {machine.threads} threads; {result['versions']}")
     clone = run(measured, Case(CLONE, (1, 3, 64, 64, 64), 0), machine).peak_bytes

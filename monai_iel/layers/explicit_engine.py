@@ -1,4 +1,4 @@
-"""The steps of any evolution, one after the other."""
+"""What the explicit steps of an evolution are made of."""
 
 from __future__ import annotations
 

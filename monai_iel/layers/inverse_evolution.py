@@ -100,7 +100,7 @@ class InverseEvolution(nn.Module):
             raise ValueError("the exponential scheme has no explicit steps; use engine='auto'")
         self.term = term
         self.engine = engine if engine != "auto" else ("spectral" if linear else "explicit")
-        self._spectral = SpectralEngine(self.stepping, forwards=False) if linear else None
+        self._spectral = SpectralEngine(self.stepping, forwards=False) if self.engine == "spectral" else None
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # one clean break of a compiled graph
     def forward(self, u: torch.Tensor, *, strength: float = 1.0, ratios: Sequence[float] | None = None) -> torch.Tensor:
@@ -120,10 +120,10 @@ class InverseEvolution(nn.Module):
             dt, steps = self.stepping.dt(plain.ndim - 2) * strength, self.stepping.num_steps
             if dt == 0:
                 return plain
-            if self.engine == "spectral" and self._spectral is not None:
+            if self._spectral is not None:
                 return self._spectral(plain, grid, dt)
             rate = rate_of(self.term, grid)
-            if self._spectral is not None:
+            if self.stepping.linear is not None:
                 return apply_self_adjoint(plain, lambda v: euler(v, rate, -dt, steps))
             return euler_recomputed(plain, rate, -dt, steps)
 

@@ -31,7 +31,7 @@ class Stepping:
     Raises:
         TypeError: no evolution; a number that is none.
         ValueError: both or neither of ``dt`` and ``gain``; a value out of range; a gain or the exponential scheme for a
-            nonlinear evolution.
+            nonlinear evolution; a linear one of which nothing decays.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""A local right-hand side evaluated block by block, so that its temporary tensors stay in the processor's cache.
+"""A local right-hand side evaluated block by block, so that its temporary tensors are no larger than a block.
 
-An evolution like mean-curvature motion makes some thirty passes over the image. Over a whole volume each pass goes
-through main memory; over a slab of a few planes it does not, which is several times faster and needs no temporary
-memory to speak of. The planes that a slab's own result depends on are computed along and thrown away.
+An evolution like mean-curvature motion makes some thirty passes over the image, and as many temporary tensors. Over a
+slab of a few planes these are small, and nearer to the processor: at 96^3 that saved a tenth to a third of the time of
+mean-curvature motion. The planes that a slab's own result depends on are computed along and thrown away.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ __all__ = [
     "axis_eigenvalues",
     "basis",
     "computing_dtype",
+    "laplacian_bound",
     "largest_eigenvalues",
     "multiplication",
     "separable_multiplication",
@@ -90,6 +91,11 @@ def axis_eigenvalues(shape: Sequence[int], grid: Grid, device: torch.device | No
 def largest_eigenvalues(grid: Grid, spatial_dims: int) -> tuple[torch.Tensor, ...]:
     """The bounds ``4 / h_d^2`` of `axis_eigenvalues`, approached by large grids: float64 scalars, in 1/mm^2."""
     return tuple(torch.tensor(4 / h**2, dtype=torch.float64) for h in grid.spacings(spatial_dims))
+
+
+def laplacian_bound(grid: Grid, spatial_dims: int) -> float:
+    """The bound ``sum_d 4 / h_d^2`` on the eigenvalues of minus the Laplacian, in 1/mm^2."""
+    return float(sum(largest_eigenvalues(grid, spatial_dims)))
 
 
 def computing_dtype(u: torch.Tensor) -> torch.dtype:

@@ -19,13 +19,14 @@ class ClassCoefficients:
         ValueError: negative or not finite numbers, or none above 0.
     """
 
-    def __init__(self, value: float | Sequence[float], name: str = "diffusivity") -> None:
+    name = "diffusivity"
+
+    def __init__(self, value: float | Sequence[float]) -> None:
         given: Any = value
-        self.name = name
         self.one = isinstance(given, Real)  # NumPy's scalars too
-        self.values = _numbers([given] if self.one else given, name)
+        self.values = _numbers([given] if self.one else given, self.name)
         if not self.values or not all(math.isfinite(c) and c >= 0 for c in self.values) or max(self.values) == 0:
-            raise ValueError(f"{name} must be finite, not negative, and above 0 for a class; got {value!r}")
+            raise ValueError(f"{self.name} must be finite, not negative, and above 0 for a class; got {value!r}")
 
     @property
     def largest(self) -> float:
@@ -64,12 +65,13 @@ class AxisCoefficients:
         ValueError: negative or not finite numbers, or none above 0.
     """
 
-    def __init__(self, values: Sequence[float] | None, name: str = "axis_diffusivity") -> None:
-        self.name = name
-        self.values = None if values is None else _numbers(values, name)
+    name = "axis_diffusivity"
+
+    def __init__(self, values: Sequence[float] | None) -> None:
+        self.values = None if values is None else _numbers(values, self.name)
         found = self.values
         if found is not None and (not all(math.isfinite(a) and a >= 0 for a in found) or max(found, default=0) == 0):
-            raise ValueError(f"{name} must be finite, not negative, and above 0 for an axis; got {values!r}")
+            raise ValueError(f"{self.name} must be finite, not negative, and above 0 for an axis; got {values!r}")
 
     @property
     def largest(self) -> float:

@@ -8,6 +8,7 @@ from itertools import combinations
 import torch
 
 from monai_iel.numerics.grid import Grid
+from monai_iel.numerics.spectral import laplacian_bound
 from monai_iel.numerics.stencils import central_difference, central_second_difference
 from monai_iel.terms.base import EvolutionTerm
 from monai_iel.terms.coefficients import ClassCoefficients, positive, total
@@ -74,7 +75,7 @@ class MeanCurvatureMotion(EvolutionTerm):
 
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float:
         """``c sum_d 4 / h_d^2``: for a given direction of the gradient no pattern decays faster than by heat."""
-        return self.diffusivity.largest * sum(4 / h**2 for h in grid.spacings(spatial_dims))
+        return self.diffusivity.largest * laplacian_bound(grid, spatial_dims)
 
     def extra_repr(self) -> str:
         """Epsilon and diffusivity."""

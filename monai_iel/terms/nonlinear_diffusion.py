@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
@@ -30,7 +30,7 @@ class NonlinearDiffusion(EvolutionTerm):
 
     reach = 1
 
-    def __init__(self, diffusivity: Any = 1.0) -> None:
+    def __init__(self, diffusivity: float | Sequence[float] = 1.0) -> None:
         super().__init__()
         self.diffusivity = ClassCoefficients(diffusivity)
 

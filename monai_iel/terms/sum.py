@@ -93,12 +93,11 @@ class SumTerm(EvolutionTerm):
 class _LinearSum(LinearTerm):
     def __init__(self, terms: Sequence[LinearTerm], weights: Sequence[float]) -> None:
         super().__init__()
-        self.terms, self.weights = nn.ModuleList(terms), tuple(weights)
-        self._linear = tuple(terms)
+        self.terms, self.weights = tuple(terms), tuple(weights)
         self.additive = all(term.additive for term in terms)
 
     def symbol(self, eigenvalues: Sequence[torch.Tensor]) -> torch.Tensor:
-        return total(w * term.symbol(eigenvalues) for w, term in zip(self.weights, self._linear, strict=True))
+        return total(w * term.symbol(eigenvalues) for w, term in zip(self.weights, self.terms, strict=True))
 
     def __repr__(self) -> str:
         return f"SumTerm({list(self.terms)}, weights={self.weights})"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from monai_iel.numerics.grid import Grid
+from monai_iel.numerics.spectral import laplacian_bound
 from monai_iel.terms.coefficients import positive
 from monai_iel.terms.nonlinear_diffusion import NonlinearDiffusion
 
@@ -59,7 +60,7 @@ class TotalVariationFlow(NonlinearDiffusion):
 
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float:
         """``c sum_d 4 / h_d^2 / epsilon``: where u is flat."""
-        return self.diffusivity.largest * sum(4 / h**2 for h in grid.spacings(spatial_dims)) / self.epsilon
+        return self.diffusivity.largest * laplacian_bound(grid, spatial_dims) / self.epsilon
 
     def extra_repr(self) -> str:
         """Epsilon and diffusivity."""

@@ -69,11 +69,11 @@ class EvolutionTransform(Transform, ABC):
                     f"channel, {u.dtype}, values up to {int(u.max())}): use AsDiscrete(to_onehot=...) before it"
                 )
             u = u.float()
-        computed = u if u.dtype == torch.float64 else u.float()
+        grid, computed = self._grid_of(img, u.ndim - 1), u if u.dtype == torch.float64 else u.float()
         with torch.no_grad():
-            out = self._evolved(computed.unsqueeze(0), self._grid_of(img, u.ndim - 1)).squeeze(0).to(u.dtype)
-        if torch.isfinite(u).all() and not torch.isfinite(out).all():
-            steps = self.stepping(self._grid_of(img, u.ndim - 1)).describe()
+            out = self._evolved(computed.unsqueeze(0), grid).squeeze(0).to(u.dtype)
+        if not torch.isfinite(out).all() and torch.isfinite(u).all():
+            steps = self.stepping(grid).describe()
             raise ValueError(
                 f"{type(self).__name__} of {self.term} ({steps}) gave values that are not finite in {out.dtype}, from "
                 f"values in [{float(u.min()):.4g}, {float(u.max()):.4g}]: lower dt or gain, or give it float32"
