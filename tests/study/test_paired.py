@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,9 @@ import torch
 from monai.data import MetaTensor
 
 from monai_iel import compute_physical_hausdorff_distance
-from monai_iel.study import BundleRun, PairedStudy, Row, mean_table, root_cause
+from monai_iel.study import PairedStudy, Row, mean_table
 from monai_iel.study.manifest import noise_manifest
 from monai_iel.study.page import write_page
-from monai_iel.study.runs import label_map_of
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 pytest.importorskip("jinja2", reason="the report needs the extra 'report'")
@@ -54,34 +50,6 @@ def rows(study: PairedStudy) -> list[Row]:
 def segmented(study: PairedStudy, rows: list[Row]) -> dict[str, Path]:
     runs = {method: study.run(method, 0) for method in study.methods()}
     return {method: run.segment([case["image"] for case in run.test_cases()]) for method, run in runs.items()}
-
-
-@pytest.fixture
-def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The folders of the trainings that were run from here on."""
-    folders: list[Path] = []
-    run = BundleRun._run
-
-    def noted(self: BundleRun, configs: Any, overlays: Any, settings: Any) -> None:
-        if list(configs) == ["train"]:
-            folders.append(self.folder)
-        run(self, configs, overlays, settings)
-
-    monkeypatch.setattr(BundleRun, "_run", noted)
-    return folders
-
-
-@pytest.fixture
-def pretended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Settings of trainings that are not run but end well."""
-    calls: list[dict[str, Any]] = []
-
-    def done(self: BundleRun, configs: Any, overlays: Any, settings: Any) -> None:
-        calls.append({**self.settings, **settings})
-        Path(settings["output_dir"]).mkdir(parents=True, exist_ok=True)
-
-    monkeypatch.setattr(BundleRun, "_run", done)
-    return calls
 
 
 def test_rows_stand_in_the_order_of_methods_and_epochs(rows: list[Row]) -> None:
@@ -177,15 +145,6 @@ def test_distances_of_the_manifest_are_in_mm_of_the_image() -> None:
     assert entry["dice"] == 0
 
 
-def test_label_maps_of_images_of_one_name_are_kept_apart(tmp_path: Path) -> None:
-    images = [str(tmp_path / case / "image.nii.gz") for case in ("a", "b [1]")]
-    for case in ("a", "b [1]"):
-        (tmp_path / "out" / case).mkdir(parents=True)
-        (tmp_path / "out" / case / "image_seg.nii.gz").touch()
-    found = [label_map_of(image, images, tmp_path / "out") for image in images]
-    assert found == [tmp_path / "out" / case / "image_seg.nii.gz" for case in ("a", "b [1]")]
-
-
 def test_the_page_needs_no_segmentations(study: PairedStudy, rows: list[Row]) -> None:
     page = write_page(study, rows, {}).read_text(encoding="utf-8")
     assert "Test cases" not in page
@@ -260,88 +219,6 @@ def test_all_overlays_are_looked_up_before_the_first_training(
     assert not pretended
 
 
-def bundle_run(folder: Path, tiny: dict[str, Any], *overlays: str, **settings: Any) -> BundleRun:
-    return BundleRun(("data/phantom", *overlays), {**tiny, **settings}, folder)
-
-
-def test_other_settings_or_overlays_train_again(
-    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
-) -> None:
-    bundle_run(tmp_path, tiny).train()
-    bundle_run(tmp_path, tiny).train()
-    assert len(pretended) == 1
-    bundle_run(tmp_path, tiny, learning_rate=0.1).train()
-    assert len(pretended) == 2
-    bundle_run(tmp_path, tiny, "iel/heat", learning_rate=0.1).train()
-    assert len(pretended) == 3
-
-
-def test_an_edited_overlay_trains_again(tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]) -> None:
-    mine = tmp_path / "mine.yaml"
-    for text in ("learning_rate: 0.1\n", "learning_rate: 0.2\n"):
-        mine.write_text(text)
-        bundle_run(tmp_path / "run", tiny, str(mine)).train()
-    assert len(pretended) == 2
-
-
-@pytest.fixture
-def copied(tmp_path: Path, phantom_list: Path) -> tuple[Path, dict[str, str]]:
-    """A copy of the phantom data set that a test may change, and the setting that points there."""
-    folder = Path(shutil.copytree(phantom_list.parent, tmp_path / "data"))
-    return folder, {"dataset_json": str(folder / "dataset.json")}
-
-
-def test_another_data_list_trains_again(
-    tmp_path: Path, tiny: dict[str, Any], copied: tuple[Path, dict[str, str]], pretended: list[dict[str, Any]]
-) -> None:
-    """Else the weights of an old split would be judged on cases that they were trained on."""
-    folder, settings = copied
-    bundle_run(tmp_path / "run", tiny, **settings).train()
-    content = json.loads((folder / "dataset.json").read_text())
-    content["training"], content["test"] = content["test"], content["training"]
-    (folder / "dataset.json").write_text(json.dumps(content))
-    bundle_run(tmp_path / "run", tiny, **settings).train()
-    assert len(pretended) == 2
-
-
-def test_a_corrected_label_trains_again(
-    tmp_path: Path, tiny: dict[str, Any], copied: tuple[Path, dict[str, str]], pretended: list[dict[str, Any]]
-) -> None:
-    folder, settings = copied
-    bundle_run(tmp_path / "run", tiny, **settings).train()
-    first = sorted((folder / "labelsTr").iterdir())[0]
-    image = nibabel.load(first)
-    nibabel.save(nibabel.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), first)
-    bundle_run(tmp_path / "run", tiny, **settings).train()
-    assert len(pretended) == 2
-
-
-def test_an_interrupted_training_is_not_taken_for_a_complete_one(
-    tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch, pretended: list[dict[str, Any]]
-) -> None:
-    bundle_run(tmp_path, tiny).train()
-
-    def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt("by hand")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(BundleRun, "_run", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="by hand"):
-            bundle_run(tmp_path, tiny, learning_rate=0.1).train()
-    bundle_run(tmp_path, tiny).train()  # its weights may be those of the interrupted one by now
-    assert len(pretended) == 2
-
-
-def test_curves_of_an_abandoned_training_are_removed(
-    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
-) -> None:
-    old = tmp_path / "train" / "events.out.tfevents.1.old"
-    old.parent.mkdir()
-    old.write_bytes(b"")
-    bundle_run(tmp_path, tiny).train()
-    assert not old.exists()
-
-
 def test_a_setting_goes_to_the_methods_whose_overlays_know_it(tmp_path: Path, tiny: dict[str, Any]) -> None:
     """So an IEL's own strength can be set, and changing it leaves the plain training what it was."""
     settings = {**tiny, "tv_dt": 0.1, "tv_steps": 5}
@@ -357,33 +234,6 @@ def test_a_setting_that_no_method_knows_is_refused_before_anything_is_run(tmp_pa
     with pytest.raises(ValueError, match=r"has the id 'tv_step'; did you mean 'tv_steps'\?"):
         study.compare()
     assert not list(tmp_path.iterdir())
-
-
-def test_a_misspelt_setting_is_refused_with_the_nearest(tmp_path: Path, tiny: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"has the id 'max_epoch'; did you mean 'max_epochs'\?"):
-        bundle_run(tmp_path, tiny, max_epoch=3).train()
-    with pytest.raises(ValueError, match=r"has the id 'vaildate#handlers'; did you mean 'validate'\?"):
-        bundle_run(tmp_path, tiny, **{"vaildate#handlers": []}).train()
-    assert not list(tmp_path.iterdir())
-
-
-def test_ids_of_all_configs_and_overlays_are_known(
-    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
-) -> None:
-    settings = {"surface_tolerance_mm": 2.0, "noise_seed": 3, "train#dataloader#shuffle": False, "smoothing_mm": 2.0}
-    bundle_run(tmp_path, tiny, "noise/block", **settings).train()
-    assert len(pretended) == 1
-
-
-def test_content_gives_values_of_the_config_without_training(
-    tmp_path: Path, tiny: dict[str, Any], pretended: list[dict[str, Any]]
-) -> None:
-    run = bundle_run(tmp_path / "run", tiny)
-    cases, spacing = run.content("@train::cases", "@spacing")
-    assert len(cases) == 3
-    assert spacing == [1.0, 1.0, 1.5]
-    assert not (tmp_path / "run").exists()
-    assert not pretended
 
 
 def row(method: str, seed: int, dice: float | None, **others: Any) -> Row:
@@ -407,22 +257,3 @@ def test_what_could_not_be_measured_is_left_out_of_the_mean() -> None:
     assert plain["dice"] == 0.5
     assert plain["hd95_mm"] is None
     assert heat["Dice against plain"] == ""
-
-
-def chain(*errors: BaseException) -> BaseException:
-    """The first error, raised from the second, raised from the third."""
-    for outer, inner in pairwise(errors):
-        outer.__cause__ = inner
-    return errors[0]
-
-
-def wrap(*texts: str) -> Callable[[BaseException], BaseException]:
-    return lambda error: chain(*map(RuntimeError, texts), error)
-
-
-def test_the_root_cause_is_below_the_wrappers_of_monai_but_not_below_our_own_words() -> None:
-    ours = chain(ValueError("a.json: is not valid JSON"), KeyError("position 3"))
-    assert root_cause(wrap("Failed to evaluate", "applying transform")(ours)) is ours
-    assert root_cause(ours) is ours
-    alone = RuntimeError("out of memory")
-    assert root_cause(alone) is alone
