@@ -6,12 +6,13 @@ import logging
 import re
 import sys
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 
-from monai_iel.resources import BUNDLES, copy_bundle
+from monai_iel.resources import BUNDLES, bundle_root, copy_bundle
 
 try:
     import typer
@@ -26,6 +27,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Inverse Evolution Layers for MONAI.",
 )
+
+
+# Data set, noise and IEL of a comparison where none is named.
+_USUAL = {
+    "noisy_annotation_segmentation": ("data/phantom", "noise/block_shared", "iel/heat"),
+    "convex_organ_segmentation": ("data/convex_phantom", "noise/bites_each", "iel/convex_curvature"),
+}
+
+
+def _default(index: int) -> str:
+    return f"Default: {', '.join(usual[index] for usual in _USUAL.values())}, by the bundle."
 
 
 @app.callback()
@@ -45,13 +57,21 @@ def bundle(
 @app.command()
 def paired(
     out: Annotated[Path, typer.Argument(help="Folder for everything; complete trainings in it are reused.")],
+    bundle: Annotated[str, typer.Option(help=f"Which bundle: {', '.join(BUNDLES)}.")] = BUNDLES[0],
     data: Annotated[
-        str, typer.Option(help="Overlay of the data set, e.g. data/phantom, data/wbc, or a file.")
-    ] = "data/phantom",
+        str | None, typer.Option(help=f"Overlay of the data set, e.g. data/wbc, or a file. {_default(0)}")
+    ] = None,
     noise: Annotated[
-        str, typer.Option(help="Overlay of the annotation noise; 'none' for none.")
-    ] = "noise/block_shared",
-    iel: Annotated[list[str] | None, typer.Option(help="Overlay of an IEL; may be given several times.")] = None,
+        str | None, typer.Option(help=f"Overlay of the annotation noise; 'none' for none. {_default(1)}")
+    ] = None,
+    iel: Annotated[
+        list[str] | None, typer.Option(help=f"Overlay of an IEL; may be given several times. {_default(2)}")
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(help="Overlay that corrects the plain network's output; A+B for both at once; several times."),
+    ] = None,
+    after_all: Annotated[bool, typer.Option("--after-all", help="Correct every network's output.")] = False,
     loss: Annotated[str | None, typer.Option(help="Overlay of the base loss.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed; may be given several times.")] = None,
     epoch: Annotated[
@@ -64,26 +84,37 @@ def paired(
     """Train with and without an IEL on noisy annotations, evaluate on clean labels, and write a table and a report."""
     from monai_iel.study import PairedStudy, mean_table
 
+    bundle_root(bundle)  # refuses an unknown one
+    usual_data, usual_noise, usual_iel = _USUAL[bundle]
+    noise = noise or usual_noise
     study = PairedStudy(
         out.resolve(),
-        data=data,
+        data=data or usual_data,
         noise=None if noise == "none" else noise,
-        iels=tuple(iel or ["iel/heat"]),
+        iels=tuple(iel or [usual_iel]),
         seeds=tuple(seed or [0]),
         loss=loss,
         clean=clean,
         epochs=tuple(epoch or ["last"]),
-        settings=dict(_setting(text) for text in set_ or []),
+        settings=dict(setting(text) for text in set_ or []),
+        bundle=bundle,
+        afterwards=tuple(after or ["evolve"]),
+        afterwards_of="all" if after_all else "plain",
     )
     rows = study.compare()
-    _print_table(mean_table(rows))
-    segmented = _segment(study) if segment else {}
+    print_table(mean_table(rows))
+    segmented = study.segment() if segment else {}
     from monai_iel.study.page import write_page
 
     print(f"report: {write_page(study, rows, segmented)}")
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
+    """Config id and value of ``ID=VALUE``, the value read as YAML.
+
+    Raises:
+        ValueError: for a text of another form.
+    """
     name, found, value = text.partition("=")
     if not found or not name:
         raise ValueError(f"--set takes ID=VALUE, e.g. max_epochs=5; got {text!r}")
@@ -97,33 +128,24 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ValueError(f"--set {name}: {value!r} is no YAML value ({reason}); correct or quote it") from None
 
 
-def _segment(study: Any) -> dict[str, Path]:
-    segmented = {}
-    for method in study.methods():
-        run = study.run(method, study.seeds[0])
-        cases = run.test_cases()
-        print(f"--- segmenting {len(cases)} test images: {method}", flush=True)
-        segmented[method] = run.segment([case["image"] for case in cases])
-    return segmented
-
-
-def _print_table(rows: list[dict[str, object]]) -> None:
+def print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows of the same columns."""
     table = Table()
     for name in rows[0]:
         table.add_column(name, justify="left" if name in ("method", "epoch") else "right")
     for row in rows:
         table.add_row(*("-" if v is None else f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()))
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    Console(width=None if sys.stdout.isatty() else 220).print(table)
 
 
-def main() -> None:
-    """Run the command; bad input ends in one line that says what to change."""
+def in_one_line(command: Callable[[], object]) -> None:
+    """Run a command; bad input ends it with code 2 and one line that says what to change."""
     from monai_iel.study import root_cause
 
     warnings.filterwarnings("ignore", category=FutureWarning, module="monai")
     logging.basicConfig(level=logging.WARNING)
     try:
-        app()
+        command()
     except Exception as error:
         cause = root_cause(error)
         # MONAI wraps every error of a config in RuntimeError; what users can mend is below it.
@@ -131,6 +153,11 @@ def main() -> None:
             print(f"error: {cause}", file=sys.stderr)
             sys.exit(2)
         raise
+
+
+def main() -> None:
+    """The command ``monai-iel``."""
+    in_one_line(app)
 
 
 if __name__ == "__main__":

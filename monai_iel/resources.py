@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["BUNDLES", "bundle_root", "copy_bundle", "overlay"]
 
-BUNDLES = ("noisy_annotation_segmentation",)
+BUNDLES = ("noisy_annotation_segmentation", "convex_organ_segmentation")
 
 
 def _folder(name: str) -> Path:

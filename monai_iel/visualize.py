@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import diamond, dilation, erosion
 
-__all__ = ["OKABE_ITO", "PictureOrientation", "best_slice", "outline_overlay", "take_slice"]
+__all__ = ["OKABE_ITO", "PictureOrientation", "best_slice", "outline_overlay", "shaded", "take_slice"]
 
 Colour = tuple[int, int, int]
 PictureOrientation = Literal["ras", "xy", "rows"]
@@ -120,6 +120,39 @@ def _outline(name: str, mask: NDArray[Any], shape: tuple[int, ...], scale: int) 
     # A pixel is on an outline if a neighbour has a lower class: one-sided, so that the line is one pixel wide.
     drawn: NDArray[np.bool_] = erosion(classes, diamond(1)) < classes
     return drawn
+
+
+def shaded(
+    picture: NDArray[np.uint8], where: NDArray[np.bool_], colour: Colour, *, opacity: float = 0.5
+) -> NDArray[np.uint8]:
+    """A picture with a part of it tinted.
+
+    Args:
+        picture: ``H W 3`` of ``uint8``, such as `outline_overlay` makes.
+        where: ``H W`` boolean mask, or of the size that ``picture`` is a whole multiple of.
+        colour: RGB in 0-255.
+        opacity: share of the colour, from 0 to 1.
+
+    Returns:
+        A new picture.
+
+    Raises:
+        ValueError: for a mask whose size times a whole number is not the picture's.
+
+    Example:
+        >>> picture = np.zeros((4, 4, 3), np.uint8)
+        >>> shaded(picture, np.eye(2, dtype=bool), (200, 100, 0))[..., 0]
+        array([[100, 100,   0,   0],
+               [100, 100,   0,   0],
+               [  0,   0, 100, 100],
+               [  0,   0, 100, 100]], dtype=uint8)
+    """
+    scale = picture.shape[0] // max(1, where.shape[0])
+    if tuple(n * scale for n in where.shape) != picture.shape[:2]:
+        raise ValueError(f"where has shape {where.shape}, the picture {picture.shape[:2]}; expected a whole multiple.")
+    found, tinted = _magnify(where, scale), picture.copy()
+    tinted[found] = np.rint(picture[found] * (1 - opacity) + np.asarray(colour) * opacity).astype(np.uint8)
+    return tinted
 
 
 def best_slice(label: NDArray[Any], axis: int = -1) -> int:

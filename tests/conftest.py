@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from monai_iel import (
+    ConvexCurveMotion,
     EvolutionTerm,
     HeatDiffusion,
     LaplacianPower,
@@ -20,7 +23,7 @@ from monai_iel import (
     SumTerm,
     TotalVariationFlow,
 )
-from monai_iel.data import make_phantom_dataset
+from monai_iel.data import make_phantom_dataset, write_datalist
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -41,14 +44,28 @@ EVOLUTIONS: list[EvolutionTerm] = [
     SumTerm([HeatDiffusion(), LaplacianPower(2.0)], weights=[1.0, 0.2]),
     SumTerm([LaplacianPower(2.0), SumTerm([MeanCurvatureMotion(), SobolevDiffusion(1.5)])], weights=[0.02, 1.0]),
     SumTerm([HeatDiffusion(), TotalVariationFlow(0.5, diffusivity=[1.0, 0.0, 2.5])]),
+    ConvexCurveMotion(),
+    ConvexCurveMotion(regions=[[1, 2], [2]]),
+    ConvexCurveMotion("region", radii_mm=[1.0, 2.0]),
+    SumTerm([HeatDiffusion(), ConvexCurveMotion(regions=[[0, 2]])], weights=[0.25, 1.0]),
 ]
 
 
+def fills_only(term: EvolutionTerm) -> bool:
+    """Whether it holds a part that raises and never lowers, and whose gradient takes directions for constants."""
+    parts = list(term.terms) if isinstance(term, SumTerm) else [term]
+    return any(isinstance(part, ConvexCurveMotion) for part in parts)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``evolution``, ``linear_evolution``, ``nonlinear_evolution``: each of them; ``boundary``: the three."""
+    """``evolution``, ``linear_evolution``, ``nonlinear_evolution``: each of them; ``boundary``: the three.
+
+    ``smoothing_`` before each: those that are dissipative, and differentiated in full.
+    """
     linear = [term for term in EVOLUTIONS if term.as_linear() is not None]
     nonlinear = [term for term in EVOLUTIONS if term.as_linear() is None]
     kinds = {"evolution": EVOLUTIONS, "linear_evolution": linear, "nonlinear_evolution": nonlinear}
+    kinds |= {f"smoothing_{name}": [t for t in terms if not fills_only(t)] for name, terms in kinds.items()}
     marks = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     given = {name for names in marks for name in ([names] if isinstance(names, str) else names)}
     for name, terms in kinds.items():
@@ -90,6 +107,35 @@ def tiny(phantom_list: Path) -> dict[str, Any]:
         "device": "cpu",
         "amp": False,
     }
+
+
+@pytest.fixture(scope="session")
+def picture_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """List of a PNG data set of the size that WBC pictures are resized to: 3 training, 2 validation, 2 test."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    axis = np.linspace(-1.0, 1.0, 112)
+    entries = []
+    for index in range(7):
+        radii, middle = rng.uniform(0.4, 0.6, 2), rng.uniform(-0.2, 0.2, 2)
+        label = ((axis[:, None] - middle[0]) / radii[0]) ** 2 + ((axis - middle[1]) / radii[1]) ** 2 < 1
+        image = np.where(label[..., None], [140, 90, 170], [230, 200, 190]) + rng.normal(0, 20, (112, 112, 3))
+        paths = {key: folder / f"{key}_{index}.png" for key in ("image", "label")}
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(paths["image"])
+        Image.fromarray(label.astype(np.uint8)).save(paths["label"])
+        entries.append({"id": f"cell_{index}", **{key: str(path) for key, path in paths.items()}})
+    sections = {"training": entries[:3], "validation": entries[3:5], "test": entries[5:]}
+    channels = ["red", "green", "blue"]
+    return write_datalist(
+        folder / "dataset.json", name="cells", labels=["background", "cell"], channel_names=channels, **sections
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_pictures(picture_list: Path, tiny: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the convex bundle for trainings of seconds on `picture_list`."""
+    own = {"dataset_dir": str(picture_list.parent), "dataset_json": str(picture_list), "warm_up_epochs": 1}
+    return {**tiny, **own, "patch_size": [112, 112]}
 
 
 @pytest.fixture(scope="module")

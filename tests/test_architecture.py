@@ -18,17 +18,22 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 COMMON = {"files", "visualize"}
 BELOW = {
     "numerics": set(),
+    "convexity": set(),
     "terms": {"numerics"},
     "layers": {"terms", "numerics"},
     "losses": {"layers", "terms", "numerics"},
-    "transforms": {"layers", "terms", "numerics"},
-    "metrics": {"numerics", *COMMON},
+    "transforms": {"layers", "terms", "numerics", "convexity"},
+    "metrics": {"numerics", "convexity", *COMMON},
     "handlers": {"metrics", *COMMON},
-    "data": {"transforms", *COMMON},
+    "peers": {"losses", "numerics"},  # methods of others, to compare with
+    "data": {"transforms", "convexity", *COMMON},
     "report": COMMON,
     "resources": COMMON,
-    "study": {"data", "report", "resources", "losses", "transforms", "metrics", "handlers", "", *COMMON},
-    "cli": {"data", "report", "resources", "study", "", *COMMON},
+    "study": {
+        *("data", "report", "resources", "losses", "transforms", "metrics", "handlers", "peers", "convexity", ""),
+        *COMMON,
+    },
+    "cli": {"peers", "data", "report", "resources", "study", "", *COMMON},
     "files": set(),
     "visualize": set(),
 }
@@ -37,8 +42,10 @@ PUBLIC = """
 Grid InverseEvolution InverseEvolutionLoss
 EvolutionTerm LinearTerm NonlinearDiffusion SumTerm
 HeatDiffusion LaplacianPower SobolevDiffusion TotalVariationFlow PeronaMalikDiffusion MeanCurvatureMotion
+ConvexCurveMotion
 Evolve Evolved EvolveD EvolveDict
 InverseEvolve InverseEvolved InverseEvolveD InverseEvolveDict
+FillConvexHull FillConvexHulld FillConvexHullD FillConvexHullDict
 LabelNoise LabelNoised LabelNoiseD LabelNoiseDict
 BlockLabelNoise BlockLabelNoised BlockLabelNoiseD BlockLabelNoiseDict
 RandBlockLabelNoise RandBlockLabelNoised RandBlockLabelNoiseD RandBlockLabelNoiseDict
@@ -49,8 +56,10 @@ label_noise_preset
 PhysicalHausdorffDistanceMetric compute_physical_hausdorff_distance
 PhysicalSurfaceDiceMetric compute_physical_surface_dice
 MissCountMetric compute_misses
+ConvexityMetric compute_convexity
 ExpectedCalibrationErrorMetric compute_expected_calibration_error
 PhysicalHausdorffDistanceHandler PhysicalSurfaceDiceHandler MissCountHandler ExpectedCalibrationErrorHandler
+ConvexityHandler
 CaseTableHandler EpochSeedHandler SegmentationOverlayHandler TrainingCheckpointHandler
 """.split()  # noqa: SIM905 - a table, not a column of quotes
 

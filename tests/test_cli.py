@@ -117,6 +117,8 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
         (["paired", "OUT", "--set", "=5"], "--set takes ID=VALUE"),
         (["paired", "OUT", "--set", "features=[4, 4"], "--set features: '[4, 4' is no YAML value"),
         (["paired", "OUT", "--set", "max_epoch=5"], "the id 'max_epoch'; did you mean 'max_epochs'?"),
+        (["paired", "OUT", "--after", "convex_hull"], "no overlay 'convex_hull'; did you mean 'after/convex_hull'?"),
+        (["paired", "OUT", "--bundle", "convex"], "no bundle 'convex'; did you mean 'convex_organ_segmentation'?"),
         (["paired", "OUT", "--epoch", "final"], "unknown epoch 'final'; there are 'last' and 'best'"),
         (["paired", "OUT", "--data", "data/wbc"], "dataset.json: no such file; give the path of a dataset.json"),
     ],
@@ -190,7 +192,9 @@ def test_options_reach_the_study(call: Call, tmp_path: Path, monkeypatch: pytest
     call("paired", "out")
     options = "--data data/wbc --noise none --iel iel/heat --iel iel/heat_one_step --loss loss/ce --clean"
     call("paired", "out", *options.split(), "--seed", 3, "--seed", 4, "--epoch", "last", "--epoch", "best")
-    plain, full = seen
+    after = "--bundle convex_organ_segmentation --after evolve --after after/largest_component+after/convex_hull"
+    call("paired", "out", *after.split(), "--after-all")
+    plain, full, convex = seen
     assert overlay(str(plain.noise)).is_file()
     assert plain == PairedStudy(tmp_path / "out", data="data/phantom", noise=plain.noise)
     assert full == PairedStudy(
@@ -203,6 +207,17 @@ def test_options_reach_the_study(call: Call, tmp_path: Path, monkeypatch: pytest
         clean=True,
         epochs=("last", "best"),
     )
+    assert convex == PairedStudy(
+        tmp_path / "out",
+        data="data/convex_phantom",
+        noise=convex.noise,
+        iels=("iel/convex_curvature",),
+        bundle="convex_organ_segmentation",
+        afterwards=("evolve", "after/largest_component+after/convex_hull"),
+        afterwards_of="all",
+    )
+    assert overlay(convex.data).is_file()
+    assert overlay(str(convex.noise)).is_file()
 
 
 def test_paired_trains_evaluates_segments_and_reports(

@@ -15,6 +15,7 @@ pytest.importorskip("hatchling", reason="builds need hatchling")
 
 REPO = Path(__file__).resolve().parents[1]
 BUNDLE = "bundles/noisy_annotation_segmentation"
+BUNDLES = sorted(f"bundles/{path.name}" for path in (REPO / "bundles").iterdir() if path.is_dir())
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,9 @@ def files(folder: Path) -> set[str]:
 
 def test_the_wheel_carries_the_bundles_and_the_overlays(wheel: Path) -> None:
     names = contents(wheel)
-    assert {f"monai_iel/{BUNDLE}/{name}" for name in files(REPO / BUNDLE)} <= names
+    assert len(BUNDLES) == 2
+    for bundle in BUNDLES:
+        assert {f"monai_iel/{bundle}/{name}" for name in files(REPO / bundle)} <= names
     overlays = {path.relative_to(REPO).as_posix() for path in (REPO / "configs").rglob("*.yaml")}
     assert {f"monai_iel/{name}" for name in overlays} <= names
     assert "monai_iel/configs/data/phantom.yaml" in names  # a folder of that name is left out elsewhere

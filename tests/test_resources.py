@@ -52,10 +52,11 @@ def test_an_unknown_bundle_is_answered_with_the_nearest() -> None:
         bundle_root("noisy")
 
 
-def test_a_copy_holds_bundle_and_overlays(tmp_path: Path) -> None:
-    copied = copy_bundle(NAME, tmp_path / "mine")
-    assert copied == tmp_path / "mine" / "bundles" / NAME
-    kept = {name for name in names(bundle_root(NAME)) if not name.startswith(("runs/", "data/"))}
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_a_copy_holds_bundle_and_overlays(bundle: str, tmp_path: Path) -> None:
+    copied = copy_bundle(bundle, tmp_path / "mine")
+    assert copied == tmp_path / "mine" / "bundles" / bundle
+    kept = {name for name in names(bundle_root(bundle)) if not name.startswith(("runs/", "data/"))}
     assert names(copied) == kept
     assert names(tmp_path / "mine" / "configs") == names(overlay("evolve").parent)
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["bundles", "configs"]

@@ -1,8 +1,9 @@
-"""Data lists, checks of every case, the phantom, and preparation of public data sets."""
+"""Data lists, checks of every case, a guard for convex evolutions, phantoms, and preparation of public data sets."""
 
 from __future__ import annotations
 
 from monai_iel.data.checks import CaseError, MissingCaseFileError, check_case, check_cases
+from monai_iel.data.convexity_guard import ConvexityWarning, RegionFigures, guard_convexity
 from monai_iel.data.datalist import load_datalist, write_datalist
 from monai_iel.data.phantom import PHANTOM_CLASSES, make_phantom_case, make_phantom_dataset
 from monai_iel.data.prepare import (
@@ -23,6 +24,9 @@ __all__ = [
     "check_cases",
     "load_datalist",
     "write_datalist",
+    "ConvexityWarning",
+    "RegionFigures",
+    "guard_convexity",
     "PHANTOM_CLASSES",
     "make_phantom_case",
     "make_phantom_dataset",

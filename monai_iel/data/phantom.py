@@ -14,12 +14,12 @@ import numpy as np
 from monai_iel.data.building import building_folder
 from monai_iel.data.checks import CaseError
 from monai_iel.data.datalist import load_datalist, read_json, write_datalist
-from monai_iel.data.phantom_case import case_name, check_geometry, make_phantom_case
+from monai_iel.data.phantom_case import KINDS, case_name, check_geometry, make_phantom_case
 from monai_iel.data.splits import split_by_hash
 
 __all__ = ["PHANTOM_CLASSES", "make_phantom_case", "make_phantom_dataset"]
 
-PHANTOM_CLASSES = ("background", "smooth organ", "rough organ", "low-contrast organ", "small convex organ")
+PHANTOM_CLASSES = KINDS["organs"].classes
 
 _VERSION = 1  # of the content; part of the parameters that decide whether a data set on disc is reused
 
@@ -27,6 +27,7 @@ _VERSION = 1  # of the content; part of the parameters that decide whether a dat
 def make_phantom_dataset(
     folder: str | os.PathLike[str],
     *,
+    kind: str = "organs",
     spatial_dims: int = 3,
     shape: Sequence[int] | None = None,
     spacing: Sequence[float] | None = None,
@@ -44,6 +45,7 @@ def make_phantom_dataset(
 
     Args:
         folder: the folder to make.
+        kind: as for `make_phantom_case`.
         spatial_dims: as for `make_phantom_case`.
         shape: as for `make_phantom_case`.
         spacing: as for `make_phantom_case`.
@@ -61,7 +63,7 @@ def make_phantom_dataset(
         ValueError: arguments that make no data set.
         FileExistsError: ``folder`` holds something else.
     """
-    sizes, steps = check_geometry(spatial_dims, shape, spacing)
+    sizes, steps = check_geometry(spatial_dims, shape, spacing, kind=kind)
     if num_training < 1 or num_validation < 0 or num_test < 0:
         raise ValueError(
             f"num_training, num_validation, num_test are {num_training}, {num_validation}, {num_test}; expected at "
@@ -69,6 +71,7 @@ def make_phantom_dataset(
         )
     parameters = {
         "version": _VERSION,
+        **({} if kind == "organs" else {"kind": kind}),  # the first kind: written without a name
         "spatial_dims": spatial_dims,
         "shape": list(sizes),
         "spacing": list(steps),
@@ -93,7 +96,8 @@ def make_phantom_dataset(
 def _build(folder: Path, parameters: dict[str, Any], *, overwrite: bool) -> None:
     counts = {section: parameters[f"num_{section}"] for section in ("training", "validation", "test")}
     parts = split_by_hash([case_name(index) for index in range(sum(counts.values()))], **counts)
-    layout = {name: parameters[name] for name in ("spatial_dims", "shape", "spacing", "seed", "oblique")}
+    names = ("kind", "spatial_dims", "shape", "spacing", "seed", "oblique")
+    layout = {name: parameters[name] for name in names if name in parameters}
     with building_folder(folder, overwrite=overwrite) as temporary:
         lists: dict[str, list[dict[str, Any]]] = {}
         for section, members in parts.items():
@@ -110,7 +114,7 @@ def _build(folder: Path, parameters: dict[str, Any], *, overwrite: bool) -> None
         write_datalist(
             temporary / "dataset.json",
             name="phantom",
-            labels=PHANTOM_CLASSES,
+            labels=KINDS[parameters.get("kind", "organs")].classes,
             channel_names=["MRI"],
             tensorImageSize=f"{parameters['spatial_dims']}D",
             phantom=parameters,
@@ -127,7 +131,7 @@ def _is_complete(folder: Path, parameters: dict[str, Any]) -> bool:
     if found != parameters:
         if not isinstance(found, dict):
             return False
-        differing = [key for key in parameters if found.get(key) != parameters[key]]
+        differing = [key for key in {**parameters, **found} if found.get(key) != parameters.get(key)]
         raise FileExistsError(
             f"{folder}: holds a phantom data set with other parameters ({', '.join(differing)}); give another folder, "
             "or replace it with overwrite=True (--overwrite)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .case_table import CaseTableHandler
+from .convexity_handler import ConvexityHandler
 from .epoch_seed import EpochSeedHandler
 from .metric_handlers import (
     ExpectedCalibrationErrorHandler,
@@ -15,6 +16,7 @@ from .training_checkpoint import TrainingCheckpointHandler
 
 __all__ = [
     "CaseTableHandler",
+    "ConvexityHandler",
     "EpochSeedHandler",
     "ExpectedCalibrationErrorHandler",
     "MissCountHandler",

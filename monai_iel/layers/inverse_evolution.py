@@ -122,7 +122,7 @@ class InverseEvolution(nn.Module):
                 return plain
             if self._spectral is not None:
                 return self._spectral(plain, grid, dt)
-            rate = rate_of(self.term, grid)
+            rate = rate_of(self.term, grid, -dt)
             if self.stepping.linear is not None:
                 return apply_self_adjoint(plain, lambda v: euler(v, rate, -dt, steps))
             return euler_recomputed(plain, rate, -dt, steps)

@@ -7,31 +7,35 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 from monai.config import get_config_values
-from monai.transforms import Compose, EnsureChannelFirst, LoadImage, Orientation
-from numpy.typing import NDArray
+from monai.transforms import Compose
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from monai_iel import __version__
 from monai_iel.report import Best, Report
 from monai_iel.study.manifest import noise_manifest, write_manifest
-from monai_iel.study.paired import CLEAN, PLAIN, PairedStudy, Row, mean_table
-from monai_iel.study.runs import label_map_of
-from monai_iel.visualize import OKABE_ITO, best_slice, outline_overlay, take_slice
+from monai_iel.study.paired import CLEAN, PLAIN, TRUE_LABELS, PairedStudy, Row, mean_table
+from monai_iel.study.pictures import LABEL, NOISY, LabelMaps, concavity_picture, picture
+from monai_iel.visualize import OKABE_ITO
 
 __all__ = ["write_page"]
 
-_LABEL, _NOISY, _OTHERS = "clean label", "noisy label", ("orange", "bluish green", "yellow", "reddish purple")
+_OTHERS = ("orange", "bluish green", "yellow", "reddish purple")
+_BEST: dict[str, Best] = {"dice": "max", "hd95_mm": "min", "surface_dice": "max", "ece": "min"}
 _EXPLANATION = """\
 The plain network and the IEL network start from the same weights and see the same noisy annotations in the same order.
-"plain + Evolve" is the plain network's output smoothed afterwards by the exact inverse of the layer, which costs no
-training: it is what the IEL has to be compared with. All figures are measured on clean labels of test cases that no
-training saw. "last" is the last epoch, "best" the epoch with the best Dice on the validation labels, which are as
-noisy as those of the training (those of the clean-label training are clean).
+A method with a "+" is a network whose output is corrected afterwards, which costs no training, so it is what an IEL has
+to be compared with: "plain + Evolve" is the plain network's output smoothed by the exact inverse of the heat layer. All
+figures are measured on clean labels of test cases that no training saw. "last" is the last epoch, "best" the epoch with
+the best Dice on the validation labels, which are as noisy as those of the training (those of the clean-label training
+are clean).
 
 Dice, surface Dice and the calibration error (ece) are fractions; hd95_mm is the 95 % Hausdorff distance in mm, where a
 missed structure counts as the image's diagonal and "missed" is their number."""
+_OF_CONVEXITY = """\
+solidity is the share of its convex hull that a structure fills, concavity_mm the depth of its deepest concavity,
+nonconvex_fraction what its components lack of their hulls, as a share of the structure, and components the number of
+connected parts. They say nothing of where a structure lies: a convex hull makes them perfect, right or wrong."""
 
 
 def write_page(study: PairedStudy, rows: Sequence[Row], segmented: Mapping[str, Path]) -> Path:
@@ -42,13 +46,14 @@ def write_page(study: PairedStudy, rows: Sequence[Row], segmented: Mapping[str, 
         rows: its rows.
         segmented: folders of the label maps of the test images, by method.
     """
-    report = Report("Segmentation from noisy annotations", f"data: {study.data}, noise: {study.noise}")
+    convex = "solidity" in rows[0].metrics
+    title = "Segmentation of convex organs" if convex else "Segmentation from noisy annotations"
+    report = Report(title, f"data: {study.data}, noise: {study.noise}")
     report.add_section("Result")
     table = mean_table(rows)
-    clean = [index for index, row in enumerate(table) if row["method"] == CLEAN]
-    best: dict[str, Best] = {"dice": "max", "hd95_mm": "min", "surface_dice": "max", "ece": "min"}
-    report.add_table(table, highlight=best, reference=clean)
-    report.add_text(_EXPLANATION)
+    apart = [index for index, row in enumerate(table) if row["method"] in (CLEAN, TRUE_LABELS)]
+    report.add_table(table, highlight={n: b for n, b in _BEST.items() if n in table[0]}, reference=apart)
+    report.add_text("\n\n".join([_EXPLANATION, *([_OF_CONVEXITY] if convex else [])]))
     report.add_section("Training")
     seed = study.seeds[0]
     folders = {method: study.run(method, seed).folder / "train" for method in study.methods()}
@@ -57,10 +62,15 @@ def write_page(study: PairedStudy, rows: Sequence[Row], segmented: Mapping[str, 
         if curves:
             report.add_curves(curves, xlabel="epoch" if tag == "dice" else "iteration", ylabel=label)
     _add_noise(report, study)
-    _add_segmentations(report, study, segmented)
+    if segmented:
+        maps = LabelMaps(study.run(PLAIN, seed), segmented)
+        _add_segmentations(report, maps)
+        if convex:
+            _add_concavities(report, maps)
     report.add_section("Settings")
     details: dict[str, object] = {"monai_iel": __version__, **get_config_values()}
-    details.update({"loss overlay": study.loss, "IEL overlays": study.iels, "seeds": study.seeds, **study.settings})
+    details.update({"bundle": study.bundle, "loss overlay": study.loss, "IEL overlays": study.iels})
+    details.update({"seeds": study.seeds, **study.settings})
     report.add_details(details)
     return report.write(study.folder / "report.html")
 
@@ -89,9 +99,9 @@ def _add_noise(report: Report, study: PairedStudy) -> None:
     for case in cases[:3]:
         item = Compose(before)(case)
         clean, noisy = item["label"][0], Compose(noise)(item)["label"][0]
-        picture = _picture(item["image"], {_LABEL: clean, _NOISY: noisy}, _COLOURS)
-        pictures.append((picture, f"training case {case['case_id']}"))
-    report.add_gallery(pictures, legend={name: _COLOURS[name] for name in (_LABEL, _NOISY)})
+        drawn = picture(item["image"], {LABEL: clean, NOISY: noisy}, _COLOURS)
+        pictures.append((drawn, f"training case {case['case_id']}"))
+    report.add_gallery(pictures, legend=_COLOURS)
 
 
 def _in_words(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -103,37 +113,30 @@ def _in_words(entries: Sequence[Mapping[str, Any]]) -> str:
     return text + " Case by case, with parameters and seeds: noise.jsonl beside this page."
 
 
-def _add_segmentations(report: Report, study: PairedStudy, segmented: Mapping[str, Path]) -> None:
-    run = study.run(PLAIN, study.seeds[0])
-    cases, dims = (run.test_cases(), *run.content("@spatial_dims")) if segmented else ([], 0)
-    legend = {_LABEL: _COLOURS[_LABEL], **{m: OKABE_ITO[c] for m, c in zip(segmented, _OTHERS, strict=False)}}
-    load = Compose(
-        [LoadImage(image_only=True), EnsureChannelFirst(), *([Orientation("RAS", labels=None)] if dims == 3 else [])]
-    )
-    images = [case["image"] for case in cases]
+def _add_segmentations(report: Report, maps: LabelMaps) -> None:
+    methods = {LABEL: _COLOURS[LABEL], **{m: OKABE_ITO[c] for m, c in zip(maps.folders, _OTHERS, strict=False)}}
     pictures = []
-    for case in cases[:6]:
-        masks = {_LABEL: load(case["label"])[0]}
-        for method, folder in segmented.items():
-            if method not in legend:  # there are no more colours that can be told apart
-                continue
-            masks[method] = load(label_map_of(case["image"], images, folder))[0]
-        pictures.append((_picture(load(case["image"]), masks, legend), f"test case {case['case_id']}"))
+    for case in maps.cases[:6]:
+        image, masks = maps.load(case)
+        shown = {name: mask for name, mask in masks.items() if name in methods}  # colours that can be told apart
+        pictures.append((picture(image, shown, methods), f"test case {case['case_id']}"))
     if pictures:
         report.add_section("Test cases")
-        report.add_gallery(pictures, legend=legend)
+        report.add_gallery(pictures, legend=methods)
 
 
-_COLOURS = {_LABEL: OKABE_ITO["sky blue"], _NOISY: OKABE_ITO["vermillion"]}
+def _add_concavities(report: Report, maps: LabelMaps) -> None:
+    """For the first cases one picture per method, with what it lacks of its convex hull shaded."""
+    pictures = []
+    for case in maps.cases[:4]:
+        image, masks = maps.load(case)
+        for name in masks:
+            drawn = concavity_picture(image, masks, name, maps.regions, _CONCAVE)
+            pictures.append((drawn, f"test case {case['case_id']}: {name}"))
+    report.add_section("Concavities")
+    report.add_text("Shaded: what lies in the convex hull of a structure, but not in the structure.")
+    report.add_gallery(pictures, legend=_CONCAVE)
 
 
-def _picture(image: Any, masks: Mapping[str, Any], colours: Mapping[str, tuple[int, int, int]]) -> NDArray[np.uint8]:
-    """The slice with most clean foreground, with every mask's outline."""
-    arrays = {name: np.asarray(mask) for name, mask in masks.items()}
-    pixels = np.asarray(image)
-    index = best_slice(arrays[_LABEL]) if arrays[_LABEL].ndim == 3 else None
-    slices = {name: take_slice(array, index=index) for name, array in arrays.items()}
-    channels = [take_slice(channel, index=index) for channel in pixels]
-    picture = np.stack(channels, axis=-1) if len(channels) == 3 else channels[0]
-    scale = max(1, round(256 / min(picture.shape[:2])))
-    return outline_overlay(picture, slices, colours=dict(colours), scale=scale)
+_COLOURS = {LABEL: OKABE_ITO["sky blue"], NOISY: OKABE_ITO["vermillion"]}
+_CONCAVE = {LABEL: OKABE_ITO["sky blue"], "the method": OKABE_ITO["yellow"], "concavity": OKABE_ITO["vermillion"]}

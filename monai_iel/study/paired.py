@@ -1,4 +1,4 @@
-"""Plain training, the same smoothed afterwards, and training through an IEL, on the same seeds and noise."""
+"""Plain training, the same corrected afterwards, and training through an IEL, on the same seeds and noise."""
 
 from __future__ import annotations
 
@@ -10,30 +10,52 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from monai_iel.files import write_text
+from monai_iel.resources import BUNDLES
 from monai_iel.study.runs import BundleRun
 
 __all__ = ["PairedStudy", "Row", "mean_table"]
 
-_SUMMARY_METRICS = ("dice", "hd95_mm", "surface_dice", "ece")
-PLAIN, SMOOTHED, CLEAN = "plain", "plain + Evolve", "clean labels"
+PLAIN, CLEAN, TRUE_LABELS = "plain", "clean labels", "true labels"
+_NO_IEL = ("peers", "loss")  # folders of overlays for training that are no IELs
+_SHOWN = {"evolve": "Evolve"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One evaluated network: means over the test cases."""
+    """One evaluated network.
+
+    Args:
+        method: name of the method.
+        epoch: ``"last"`` or ``"best"``.
+        seed: of the training.
+        metrics: means over the test cases, in the bundle's order; None where nothing could be measured.
+        counts: sums over the test cases.
+        train_seconds: how long the network trained.
+    """
 
     method: str
     epoch: str
     seed: int
-    dice: float | None
-    hd95_mm: float | None
-    hd95_missed: int
-    surface_dice: float | None
-    ece: float | None
+    metrics: Mapping[str, float | None]
+    counts: Mapping[str, int]
     train_seconds: float
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Metrics, each followed by the counts of its family: ``hd95_missed`` behind ``hd95_mm``."""
+        left = dict(self.counts)
+        found: dict[str, float | int | None] = {}
+        for name, value in self.metrics.items():
+            found[name] = value
+            found.update({n: left.pop(n) for n in list(left) if n.split("_")[0] == name.split("_")[0]})
+        return {**found, **left}
+
+    def record(self) -> dict[str, Any]:
+        """The row as it is written."""
+        known = {"method": self.method, "epoch": self.epoch, "seed": self.seed}
+        return {**known, **self.figures(), "train_seconds": self.train_seconds}
 
 
 @dataclass(frozen=True)
@@ -44,13 +66,17 @@ class PairedStudy:
         folder: where everything is written; complete trainings in it are reused.
         data: overlay of the data set.
         noise: overlay of the annotation noise, or None.
-        iels: overlays of the IELs.
+        iels: overlays of the IELs, or of other trainings to compare with, such as ``"peers/quasi_concavity"``.
         seeds: each trains every method once, from the same initial weights.
         loss: overlay of the base loss, or None for the bundle's own.
         clean: train on clean labels as well.
         epochs: which epochs are evaluated: ``"last"``, ``"best"`` (of the noisy validation).
         settings: config ids and values, each for the methods whose configs know it. ``dataset_dir`` is ``folder/data``
             where it is not among them.
+        bundle: name of the bundle.
+        afterwards: overlays of the evaluation that correct a network's output; ``"after/a+after/b"`` is both at once.
+        afterwards_of: which networks they are applied to: the ``"plain"`` one, or ``"all"``. ``"after/true_labels"``
+            replaces the output, and is done once.
     """
 
     folder: Path
@@ -62,6 +88,9 @@ class PairedStudy:
     clean: bool = False
     epochs: tuple[str, ...] = ("last",)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    bundle: str = BUNDLES[0]
+    afterwards: tuple[str, ...] = ("evolve",)
+    afterwards_of: Literal["plain", "all"] = "plain"
 
     def __post_init__(self) -> None:
         """Refuse what would be misread silently."""
@@ -69,27 +98,33 @@ class PairedStudy:
             raise ValueError(f"unknown epoch {', '.join(map(repr, unknown))}; there are 'last' and 'best'")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"a seed stands twice in {list(self.seeds)}: the second run would be the first one again")
+        if self.afterwards_of not in ("plain", "all"):
+            raise ValueError(f"afterwards_of must be 'plain' or 'all'; got {self.afterwards_of!r}")
         names = [Path(iel).stem for iel in self.iels]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"several IEL overlays are called {', '.join(twice)}: {', '.join(self.iels)}; rename one")
+        corrections = [_corrected(PLAIN, _parts(after)) for after in self.afterwards]
+        if twice := sorted({name for name in corrections if corrections.count(name) > 1}):
+            raise ValueError(f"'{', '.join(twice)}' stands twice in the afterwards {', '.join(self.afterwards)}")
 
     def methods(self) -> dict[str, tuple[str, ...]]:
         """Overlays of each training, by the method's name."""
         base = (self.data, *([self.loss] if self.loss else []))
         noisy = (*base, *([self.noise] if self.noise else []))
-        named = {PLAIN: noisy, **{f"{Path(iel).stem} IEL": (*noisy, iel) for iel in self.iels}}
+        named = {PLAIN: noisy, **{_trained(iel): (*noisy, iel) for iel in self.iels}}
         return {**named, CLEAN: base} if self.clean else named
 
     def run(self, method: str, seed: int) -> BundleRun:
         """The bundle run of a method and seed, with the settings that its configs know."""
         folder = self.folder / f"seed{seed}" / method.replace(" ", "-")
-        return BundleRun(self.methods()[method], self._settings(seed), folder).with_own_settings()
+        return self._bundle_run(self.methods()[method], seed, folder).with_own_settings()
 
     def compare(self) -> list[Row]:
         """Train and evaluate everything; writes ``results.csv`` and ``results.json`` after each method."""
-        overlays = dict.fromkeys(overlay for overlays in self.methods().values() for overlay in overlays)
+        trained = (overlay for overlays in self.methods().values() for overlay in overlays)
+        judged = (overlay for after in self.afterwards for overlay in _parts(after))
         # Before anything trains: each overlay is there, and each setting is known to a method.
-        BundleRun(tuple(overlays), self._settings(self.seeds[0]), self.folder).check()
+        self._bundle_run(tuple(dict.fromkeys([*trained, *judged])), self.seeds[0], self.folder).check()
         rows: list[Row] = []
         for seed in self.seeds:
             for method in self.methods():
@@ -101,19 +136,36 @@ class PairedStudy:
                 self._write(rows)
         return rows
 
-    def _settings(self, seed: int) -> dict[str, Any]:
-        return {"dataset_dir": str(self.folder / "data"), **self.settings, "seed": seed}
+    def segment(self) -> dict[str, Path]:
+        """Segment the test images with each method's last epoch of the first seed; folders of label maps by method."""
+        segmented = {}
+        for method in self.methods():
+            run = self.run(method, self.seeds[0])
+            cases = run.test_cases()
+            print(f"--- segmenting {len(cases)} test images: {method}", flush=True)
+            segmented[method] = run.segment([case["image"] for case in cases])
+        return segmented
+
+    def _bundle_run(self, overlays: tuple[str, ...], seed: int, folder: Path) -> BundleRun:
+        settings = {"dataset_dir": str(self.folder / "data"), **self.settings, "seed": seed}
+        return BundleRun(overlays, settings, folder, self.bundle)
 
     def _evaluated(self, run: BundleRun, method: str, epoch: str, seed: int, seconds: float) -> list[Row]:
         weights = "model_last.pt" if epoch == "last" else "model.pt"
         rows = [_row(method, epoch, seed, run.evaluate(epoch, weights=weights), seconds)]
-        if method == PLAIN:
-            summary = run.evaluate(f"{epoch}-evolve", weights=weights, overlays=["evolve"])
-            rows.append(_row(SMOOTHED, epoch, seed, summary, seconds))
+        for parts in map(_parts, self.afterwards):
+            name = _corrected(method, parts)
+            if method != PLAIN and (self.afterwards_of == "plain" or name == TRUE_LABELS):
+                continue
+            known = self._bundle_run((*run.overlays, *parts), seed, run.folder).with_own_settings().settings
+            own = {key: value for key, value in known.items() if key not in run.settings}
+            folder = "-".join([epoch, *(Path(part).stem for part in parts)])
+            summary = run.evaluate(folder, weights=weights, overlays=parts, **own)
+            rows.append(_row(name, epoch, seed, summary, seconds))
         return rows
 
     def _write(self, rows: Sequence[Row]) -> None:
-        records = [asdict(row) for row in rows]
+        records = [row.record() for row in rows]
         text = io.StringIO()
         writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
         writer.writeheader()
@@ -126,24 +178,46 @@ class PairedStudy:
 def mean_table(rows: Sequence[Row]) -> list[dict[str, object]]:
     """A row per epoch and method: means over the seeds, and the differences of Dice from plain, seed by seed."""
     table: list[dict[str, object]] = []
-    plain = {(r.epoch, r.seed): r.dice for r in rows if r.method == PLAIN}
+    plain = {(r.epoch, r.seed): r.metrics["dice"] for r in rows if r.method == PLAIN}
     for epoch, method in itertools.product(*(dict.fromkeys(getattr(r, n) for r in rows) for n in ("epoch", "method"))):
         group = [r for r in rows if (r.method, r.epoch) == (method, epoch)]
         if not group:
             continue
         entry: dict[str, object] = {"method": method, "epoch": epoch, "seeds": len(group)}
-        for name in _SUMMARY_METRICS:
-            values = [v for r in group if (v := getattr(r, name)) is not None]
+        for name in group[0].figures():
+            if name in group[0].counts:
+                entry[name.split("_", 1)[-1]] = sum(r.counts[name] for r in group)
+                continue
+            values = [v for r in group if (v := r.metrics[name]) is not None]
             entry[name] = statistics.fmean(values) if values else None
-            if name == "hd95_mm":
-                entry["missed"] = sum(r.hd95_missed for r in group)
-        gains = [r.dice - p for r in group if r.dice is not None and (p := plain.get((epoch, r.seed))) is not None]
-        entry["Dice against plain"] = ", ".join(f"{g:+.4f}" for g in gains) if method != PLAIN else None
+        entry["Dice against plain"] = _gains(group, plain) if method not in (PLAIN, TRUE_LABELS) else None
         entry["training s"] = round(statistics.fmean(r.train_seconds for r in group))
         table.append(entry)
     return table
 
 
+def _gains(group: Sequence[Row], plain: Mapping[tuple[str, int], float | None]) -> str:
+    pairs = [(r.metrics["dice"], plain.get((r.epoch, r.seed))) for r in group]
+    return ", ".join(f"{dice - base:+.4f}" for dice, base in pairs if dice is not None and base is not None)
+
+
+def _trained(overlay: str) -> str:
+    """Name of the method that trains with an overlay."""
+    path = Path(overlay)
+    return path.stem if path.parent.name in _NO_IEL else f"{path.stem} IEL"
+
+
+def _parts(after: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in after.split("+"))
+
+
+def _corrected(method: str, parts: Sequence[str]) -> str:
+    """Name of a method whose output is corrected by the overlays."""
+    stems = [Path(part).stem for part in parts]
+    return TRUE_LABELS if stems == ["true_labels"] else " + ".join([method, *(_SHOWN.get(s, s) for s in stems)])
+
+
 def _row(method: str, epoch: str, seed: int, summary: Mapping[str, Any], seconds: float) -> Row:
-    means = {name: summary["metrics"][name]["mean"] for name in _SUMMARY_METRICS}
-    return Row(method, epoch, seed, hd95_missed=summary["counts"]["hd95_missed"]["sum"], train_seconds=seconds, **means)
+    means = {name: values["mean"] for name, values in summary["metrics"].items()}
+    counts = {name: values["sum"] for name, values in summary["counts"].items()}
+    return Row(method, epoch, seed, means, counts, seconds)

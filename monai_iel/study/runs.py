@@ -185,4 +185,4 @@ class BundleRun:
 
 
 def _top_level(name: str) -> str:
-    return re.split("#|::", name)[0]
+    return re.split("#|::", name.removeprefix("+"))[0]

@@ -52,6 +52,18 @@ class EvolutionTerm(nn.Module, ABC):
             return torch.zeros_like(u)
         return torch.autograd.grad(rate, leaf, grad)[0]
 
+    def step_rate(self, u: torch.Tensor, grid: Grid, dt: float) -> torch.Tensor:
+        """The mean rate over an explicit step of ``dt`` (below 0 backwards): F(u).
+
+        An evolution that has to keep something exactly over a whole step, and not only at its start, may differ.
+        """
+        rate: torch.Tensor = self(u, grid)
+        return rate
+
+    def step_vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid, dt: float) -> torch.Tensor:
+        """The transposed Jacobian of `step_rate` times ``grad``; no gradient recorded."""
+        return self.vector_jacobian(u, grad, grid)
+
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float | None:
         """A bound on the rate at which any pattern decays, in 1 / the unit of ``dt``; None where none is known.
 

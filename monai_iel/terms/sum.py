@@ -77,6 +77,16 @@ class SumTerm(EvolutionTerm):
         parts = zip(self.weights, self._evolutions(), strict=True)
         return total(w * term.vector_jacobian(u, grad, grid) for w, term in parts)
 
+    def step_rate(self, u: torch.Tensor, grid: Grid, dt: float) -> torch.Tensor:
+        """The weighted sum of the parts' own."""
+        parts = zip(self.weights, self._evolutions(), strict=True)
+        return total(w * term.step_rate(u, grid, w * dt) for w, term in parts)
+
+    def step_vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid, dt: float) -> torch.Tensor:
+        """The weighted sum of the parts' own."""
+        parts = zip(self.weights, self._evolutions(), strict=True)
+        return total(w * term.step_vector_jacobian(u, grad, grid, w * dt) for w, term in parts)
+
     def as_linear(self) -> LinearTerm | None:
         """The sum as one linear evolution, if every part is linear."""
         parts = [term.as_linear() for term in self._evolutions()]

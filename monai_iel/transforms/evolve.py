@@ -69,7 +69,7 @@ class Evolve(EvolutionTransform):
         if stepping.linear is not None:
             return SpectralEngine(stepping, forwards=True)(u, grid, dt)
         stepping.check_stable_forwards(u.ndim - 2)
-        return euler(u, rate_of(self.term, grid), dt, stepping.num_steps)
+        return euler(u, rate_of(self.term, grid, dt), dt, stepping.num_steps)
 
 
 class Evolved(EvolutionTransformd):

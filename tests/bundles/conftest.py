@@ -1,4 +1,8 @@
-"""The bundle as a user runs it: one tiny training from the command line, which all tests share."""
+"""The bundles as a user runs them: of each one tiny training from the command line, which all tests share.
+
+A test is run for the first bundle; for every one of them where it is marked by
+``pytest.mark.parametrize("bundle", BUNDLES, indirect=True, scope="session")``.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,45 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from monai.bundle import ConfigWorkflow
 
-from monai_iel.resources import bundle_root, overlay
+from monai_iel.resources import BUNDLES, bundle_root, overlay
 
-NAME = "noisy_annotation_segmentation"
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The first bundle where a test names none."""
+    marks = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    given = {name for names in marks for name in ([names] if isinstance(names, str) else names)}
+    if "bundle" in metafunc.fixturenames and "bundle" not in given:
+        metafunc.parametrize("bundle", BUNDLES[:1], indirect=True, scope="session")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the tests of a bundle have to know of it.
+
+    Args:
+        data: overlays of the tests' data set.
+        noisy: configs of the shared training.
+        list_path: the data list.
+        classes: names of the foreground classes of the tests' data set.
+        metrics: columns of an evaluation.
+        network: arguments of the network.
+        suffix: of images.
+    """
+
+    data: tuple[str, ...]
+    noisy: tuple[str, ...]
+    list_path: Path
+    classes: tuple[str, ...]
+    metrics: tuple[str, ...]
+    network: dict[str, Any]
+    suffix: str
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -23,8 +57,44 @@ def _one_thread(one_thread: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def root() -> Path:
-    return bundle_root(NAME)
+def bundle(request: pytest.FixtureRequest) -> str:
+    """Name of the bundle."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def root(bundle: str) -> Path:
+    return bundle_root(bundle)
+
+
+@pytest.fixture(scope="session")
+def kind(bundle: str, phantom_list: Path, picture_list: Path) -> Kind:
+    shared = ("dice", "hd95_mm", "hd95_missed", "surface_dice", "ece")
+    if bundle == BUNDLES[0]:
+        return Kind(
+            data=("data/phantom",),
+            noisy=("train", "data/phantom", "noise/block", "iel/heat"),
+            list_path=phantom_list,
+            classes=("smooth organ", "rough organ", "low-contrast organ", "small convex organ"),
+            metrics=shared,
+            network={"spatial_dims": 3, "in_channels": 1, "out_channels": 5, "features": (4, 4, 4, 4, 8, 4)},
+            suffix=".nii.gz",
+        )
+    return Kind(
+        data=(),
+        noisy=("train", "noise/bites", "iel/convex_curvature"),
+        list_path=picture_list,
+        classes=("cell",),
+        metrics=(*shared, "solidity", "concavity_mm", "nonconvex_fraction", "components"),
+        network={"spatial_dims": 2, "in_channels": 3, "out_channels": 2, "features": (4, 4, 4, 4, 8, 4)},
+        suffix=".png",
+    )
+
+
+@pytest.fixture(scope="session")
+def small(bundle: str, tiny: dict[str, Any], tiny_pictures: dict[str, Any]) -> dict[str, Any]:
+    """Settings for trainings of seconds."""
+    return tiny if bundle == BUNDLES[0] else tiny_pictures
 
 
 @pytest.fixture(scope="session")
@@ -87,23 +157,31 @@ def run(workflow: Callable[..., ConfigWorkflow]) -> Callable[..., ConfigWorkflow
     return all_steps
 
 
-NOISY = ("train", "data/phantom", "noise/block", "iel/heat")
+@pytest.fixture(scope="session")
+def noisy(kind: Kind) -> tuple[str, ...]:
+    """The configs of the shared training."""
+    return kind.noisy
 
 
 @pytest.fixture(scope="session")
-def noisy() -> tuple[str, ...]:
-    """The configs of the shared training."""
-    return NOISY
+def trainings() -> dict[str, Path]:
+    """Folders of the shared trainings that were run, by bundle: pytest forgets `trained` where bundles alternate."""
+    return {}
 
 
 @pytest.fixture(scope="session")
 def trained(
+    bundle: str,
+    trainings: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
     command: Callable[..., subprocess.CompletedProcess[str]],
-    tiny: dict[str, Any],
+    noisy: tuple[str, ...],
+    small: dict[str, Any],
 ) -> Path:
     """Folder of the shared training of two epochs, with pictures in every epoch."""
-    out = tmp_path_factory.mktemp("trained") / "train"
-    done = command(out.parent, NOISY, {**tiny, "output_dir": out, "validate#handlers#2#interval": 1})
-    assert done.returncode == 0, done.stderr[-3000:]
-    return out
+    if bundle not in trainings:
+        out = tmp_path_factory.mktemp("trained") / "train"
+        done = command(out.parent, noisy, {**small, "output_dir": out, "validate#handlers#2#interval": 1})
+        assert done.returncode == 0, done.stderr[-3000:]
+        trainings[bundle] = out
+    return trainings[bundle]

@@ -13,6 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
+from PIL import Image
 
 from monai_iel.data import prepare_decathlon
 from monai_iel.study import root_cause
@@ -192,3 +193,32 @@ def test_all_bad_cases_are_listed_at_once(
         raise error
     assert case.image.name in str(error)
     assert other.name in str(error)
+
+
+BAD_PICTURES: dict[str, tuple[Callable[[Path, Path], Any], str, str]] = {
+    "missing label": (lambda image, label: label.unlink(), "label", "no such file; correct the path"),
+    "other shape": (lambda image, label: save(label, np.zeros((112, 100))), "label", r"found the shape \(112, 100\)"),
+    "class beyond the network's": (lambda image, label: save(label, np.full((112, 112), 2)), "label", "found class 2"),
+    "grey image": (lambda image, label: save(image, np.zeros((112, 112))), "image", "found 1 channel"),
+    "image cut off": (lambda image, label: cut_off(image), "image", "cannot be read .*truncated"),
+}
+
+
+def save(path: Path, values: np.ndarray) -> None:
+    Image.fromarray(values.astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize("bundle", ["convex_organ_segmentation"], indirect=True, scope="session")
+@pytest.mark.parametrize("name", BAD_PICTURES)
+def test_a_bad_picture_is_named_with_the_mend_and_nothing_is_written(
+    name: str, picture_list: Path, tmp_path: Path, run: Callable[..., ConfigWorkflow], small: dict[str, Any]
+) -> None:
+    spoil, key, message = BAD_PICTURES[name]
+    data = Path(shutil.copytree(picture_list.parent, tmp_path / "data"))
+    case = second(data, "training")
+    spoil(case.image, case.label)
+    settings = {**small, "dataset_dir": str(data), "dataset_json": str(data / "dataset.json")}
+    error = refused(run, ("train", "iel/convex_curvature"), {**settings, "output_dir": str(tmp_path / "out")})
+    with pytest.raises(ValueError, match=f"{getattr(case, key).name}: {message}"):
+        raise error
+    assert [path.name for path in tmp_path.iterdir()] == ["data"], "something was written"

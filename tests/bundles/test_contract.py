@@ -13,6 +13,9 @@ import yaml
 from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
 
 import monai_iel
+from monai_iel.resources import BUNDLES, bundle_root
+
+pytestmark = pytest.mark.parametrize("bundle", BUNDLES, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +25,9 @@ def metadata(root: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("configs", [("train",), ("train", "evaluate"), ("train", "evaluate", "evolve")])
 def test_training_and_evaluation_have_every_property(
-    configs: tuple[str, ...], workflow: Callable[..., ConfigWorkflow], tmp_path: Path, tiny: dict[str, Any]
+    configs: tuple[str, ...], workflow: Callable[..., ConfigWorkflow], tmp_path: Path, small: dict[str, Any], kind: Any
 ) -> None:
-    made = workflow(*configs, **tiny, num_classes=5, output_dir=str(tmp_path))
+    made = workflow(*configs, **small, num_classes=kind.network["out_channels"], output_dir=str(tmp_path))
     made.initialize()
     assert made.check_properties() == []
     assert made.max_epochs == 2
@@ -33,9 +36,11 @@ def test_training_and_evaluation_have_every_property(
 
 @pytest.mark.parametrize("configs", [("inference",), ("inference", "inference_smooth")])
 def test_inference_has_every_property(
-    configs: tuple[str, ...], workflow: Callable[..., ConfigWorkflow], phantom_list: Path
+    configs: tuple[str, ...], workflow: Callable[..., ConfigWorkflow], tmp_path: Path, kind: Any
 ) -> None:
-    made = workflow(*configs, dataset_dir=str(phantom_list.parent / "imagesTs"))
+    for name in ("a", "b"):
+        (tmp_path / f"{name}{kind.suffix}").touch()
+    made = workflow(*configs, dataset_dir=str(tmp_path))
     made.initialize()
     assert made.check_properties() == []
     assert len(made.dataset_data) == 2
@@ -114,3 +119,36 @@ def test_the_bundle_is_configs_alone(root: Path) -> None:
     wanted = {"metadata.json", "logging.conf", "train.yaml", "evaluate.yaml", "inference.yaml"}
     wanted |= {"multi_gpu_train.yaml", "multi_gpu_evaluate.yaml"}
     assert wanted <= {path.name for path in (root / "configs").iterdir()}
+
+
+# What the bundles are not alike in; a repair of one of them belongs into the other.
+DIFFERENT = {
+    "train": {
+        *("spatial_dims", "in_channels", "num_classes", "class_names", "spacing", "patch_size", "features"),
+        *("deterministic_transforms", "in_pixels", "batch_size", "iel_gain", "warm_up_epochs"),
+    },
+    "inference": {
+        *("spatial_dims", "in_channels", "num_classes", "spacing", "patch_size", "features"),
+        *("deterministic_transforms", "pattern", "output_ext"),
+    },
+    "evaluate": {"measured_regions", "validate#additional_metrics"},
+}
+
+
+@pytest.mark.parametrize("config", DIFFERENT)
+def test_the_bundles_differ_in_what_is_named_here_alone(config: str, root: Path) -> None:
+    first, this = (
+        yaml.safe_load((folder / "configs" / f"{config}.yaml").read_text())
+        for folder in (bundle_root(BUNDLES[0]), root)
+    )
+    found = {name for name in {**first, **this} if name not in first or name not in this or first[name] != this[name]}
+    assert found == (DIFFERENT[config] if root.name != BUNDLES[0] else set())
+    shared = "validate#additional_metrics"
+    assert config != "evaluate" or first[shared].items() <= this[shared].items()
+
+
+@pytest.mark.parametrize(
+    "name", ["multi_gpu_train.yaml", "multi_gpu_evaluate.yaml", "inference_smooth.yaml", "logging.conf", "../LICENSE"]
+)
+def test_files_that_are_the_same_in_every_bundle(name: str, root: Path) -> None:
+    assert (root / "configs" / name).read_bytes() == (bundle_root(BUNDLES[0]) / "configs" / name).read_bytes()

@@ -18,6 +18,7 @@ from monai.bundle import ConfigWorkflow
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
+from monai_iel.resources import BUNDLES
 from monai_iel.study import root_cause
 
 Run = Callable[..., ConfigWorkflow]
@@ -148,14 +149,17 @@ except ImportError:
 """
 
 
+@pytest.mark.parametrize("bundle", BUNDLES, indirect=True, scope="session")
 def test_inference_needs_stock_monai_only(
-    trained: Path, files: Callable[..., list[str]], root: Path, tmp_path: Path, tiny: dict[str, Any], phantom_list: Path
+    trained: Path, files: Callable[..., list[str]], root: Path, tmp_path: Path, small: dict[str, Any], kind: Any
 ) -> None:
     names = ("bundle_root", "features", "patch_size", "device", "amp")
-    known = {**tiny, "bundle_root": str(root)}
+    known = {**small, "bundle_root": str(root)}
     settings = {name: known[name] for name in names}
-    settings.update(num_classes=5, dataset_dir=str(phantom_list.parent / "imagesTs"))
-    settings.update(checkpoint=str(trained / "model.pt"), spacing=[1.0, 1.0, 1.5])
+    volumes = kind.suffix == ".nii.gz"
+    settings.update(num_classes=kind.network["out_channels"], checkpoint=str(trained / "model.pt"))
+    settings.update({"spacing": [1.0, 1.0, 1.5]} if volumes else {"pattern": "image_[56].png", "smoothing_mm": 5.0})
+    settings.update(dataset_dir=str(kind.list_path.parent / ("imagesTs" if volumes else "")))
     configs = [files("inference"), files("inference", "inference_smooth")]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_US, repr(configs), "plain", "smooth", repr(settings)],
@@ -169,14 +173,19 @@ def test_inference_needs_stock_monai_only(
     assert "not importable, not imported: True" in done.stdout
     plain, smooth = (sorted((tmp_path / name).iterdir()) for name in ("plain", "smooth"))
     assert len(plain) == len(smooth) == 2
-    a, b = (np.asarray(nibabel.load(paths[0]).dataobj) for paths in (plain, smooth))
-    assert a.max() < 5
+    a, b = (np.asarray(nibabel.load(p[0]).dataobj if volumes else Image.open(p[0])) for p in (plain, smooth))
+    assert a.max() < kind.network["out_channels"]
     assert not np.array_equal(a, b), "smoothing had no effect"
 
 
-@pytest.mark.parametrize(("overlay", "channels"), [("data/wbc", 3), ("data/dsb2018", 1)])
+@pytest.mark.parametrize(
+    ("bundle", "overlays", "channels"),
+    [(BUNDLES[0], ("data/wbc",), 3), (BUNDLES[0], ("data/dsb2018",), 1), ("convex_organ_segmentation", (), 3)],
+    indirect=["bundle"],
+    scope="session",
+)
 def test_pictures_give_pictures_of_their_size(
-    overlay: str, channels: int, run: Run, threshold: Callable[..., dict[str, Any]], tmp_path: Path
+    overlays: tuple[str, ...], channels: int, run: Run, threshold: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     height, width = 130, 90
     picture = np.zeros((height, width, channels), np.uint8)
@@ -185,9 +194,9 @@ def test_pictures_give_pictures_of_their_size(
     (tmp_path / "in").mkdir()
     Image.fromarray(picture if channels == 3 else picture[..., 0]).save(tmp_path / "in" / "a.png")
     # In wbc.yaml intensities are between 0 and 1, in dsb2018.yaml they are centred.
-    settings = threshold(2, channels, at=0.5 if overlay == "data/wbc" else 0.0)
+    settings = threshold(2, channels, at=0.5 if channels == 3 else 0.0)
     settings.update(dataset_dir=str(tmp_path / "in"), output_dir=str(tmp_path / "out"))
-    run("inference", overlay, **settings)
+    run("inference", *overlays, **settings)
     with Image.open(tmp_path / "out" / "a_seg.png") as found:
         assert found.size == (width, height)
         assert found.mode == "L"

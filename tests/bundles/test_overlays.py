@@ -18,9 +18,9 @@ from monai_iel import Grid, InverseEvolution, InverseEvolutionLoss
 from monai_iel.resources import overlay
 
 CONFIGS = overlay("evolve").parent
-DATA, IELS, NOISES, LOSSES = (
+DATA, IELS, NOISES, LOSSES, PEERS, AFTERWARDS = (
     sorted(f"{folder}/{path.stem}" for path in (CONFIGS / folder).glob("*.yaml"))
-    for folder in ("data", "iel", "noise", "loss")
+    for folder in ("data", "iel", "noise", "loss", "peers", "after")
 )
 PUBLISHED = {"noise/iel-wbc": "data/wbc", "noise/iel-dsb2018": "data/dsb2018", "noise/iel-drive": "data/dsb2018"}
 PAIRS = [(noise, data) for noise in NOISES for data in DATA if PUBLISHED.get(noise, data) == data]
@@ -30,7 +30,10 @@ COMBINATIONS = [(data, iel, loss) for data in DATA for iel in ("iel/none", "iel/
 COMBINATIONS += [(data, iel, None) for data in PHANTOMS for iel in IELS if iel not in ("iel/none", "iel/heat")]
 # Of the overlays of IELs: ids that stand in them beside the loss.
 STRENGTHS = [
-    (iel, name) for iel in IELS for name in ConfigParser.load_config_file(CONFIGS / f"{iel}.yaml") if name != "loss"
+    (iel, name)
+    for iel in IELS
+    for name in ConfigParser.load_config_file(CONFIGS / f"{iel}.yaml")
+    if name not in ("loss", "convex_term")
 ]
 NONLINEAR = ["iel/total_variation", "iel/perona_malik", "iel/mean_curvature"]
 Parse = Callable[..., ConfigParser]
@@ -48,8 +51,8 @@ def parse(files: Callable[..., list[str]]) -> Parse:
 
 def test_no_overlay_is_left_out_here() -> None:
     found = {path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml")}
-    assert found == {*DATA, *IELS, *NOISES, *LOSSES, "evolve"}
-    assert min(map(len, (DATA, IELS, NOISES, LOSSES))) > 0
+    assert found == {*DATA, *IELS, *NOISES, *LOSSES, *PEERS, *AFTERWARDS, "evolve"}
+    assert min(map(len, (DATA, IELS, NOISES, LOSSES, PEERS, AFTERWARDS))) > 0
 
 
 @pytest.mark.parametrize(("data", "iel", "loss"), COMBINATIONS)
@@ -93,8 +96,13 @@ def test_layer_has_the_spacing_and_the_strength_of_the_data(data: str, parse: Pa
 
 def layer_of(iel: str, **settings: Any) -> InverseEvolution:
     """The layer of an overlay, with no more of the bundle than it refers to."""
-    bundle = {"base_loss": DiceCELoss(softmax=True), "patch_size": [8, 8, 8], "spacing": [1.0, 1.0, 1.5]}
-    made = ConfigParser({**bundle, "iel_gain": 3, "iel_steps": 20, **ConfigParser.load_config_file(overlay(iel))})
+    bundle: dict[str, Any] = {
+        "base_loss": DiceCELoss(softmax=True),
+        "patch_size": [8, 8, 8],
+        "spacing": [1.0, 1.0, 1.5],
+    }
+    bundle.update({"iel_gain": 3, "iel_steps": 20, "convex_regions": None})
+    made = ConfigParser({**bundle, **ConfigParser.load_config_file(overlay(iel))})
     made.update(settings)
     layer: InverseEvolution = made.get_parsed_content("loss").layer
     return layer
@@ -102,7 +110,8 @@ def layer_of(iel: str, **settings: Any) -> InverseEvolution:
 
 @pytest.mark.parametrize(("iel", "name"), STRENGTHS)
 def test_every_strength_of_an_iel_can_be_set(iel: str, name: str) -> None:
-    assert repr(layer_of(iel, **{name: 2})) != repr(layer_of(iel, **{name: 3}))
+    two, three = ([2.0], [3.0]) if name.endswith("radii_mm") else (2, 3)
+    assert repr(layer_of(iel, **{name: two})) != repr(layer_of(iel, **{name: three}))
 
 
 @pytest.mark.parametrize("iel", NONLINEAR)

@@ -35,9 +35,9 @@ def test_every_linear_evolution_meets_its_gain_and_is_undone_by_evolve(
     torch.testing.assert_close(grown.amax(), torch.tensor(38.0, dtype=torch.float64), atol=1e-10, rtol=0)
 
 
-def test_every_evolution_has_right_gradients_through_the_layer(evolution: EvolutionTerm) -> None:
+def test_every_evolution_has_right_gradients_through_the_layer(smoothing_evolution: EvolutionTerm) -> None:
     u = logits(3, 4)[:1].requires_grad_()
-    layer = InverseEvolution(evolution, grid=Grid((1.0, 0.5)), dt=0.01, num_steps=5)
+    layer = InverseEvolution(smoothing_evolution, grid=Grid((1.0, 0.5)), dt=0.01, num_steps=5)
     assert torch.autograd.gradcheck(layer, (u,), raise_exception=True)
     assert torch.autograd.gradgradcheck(lambda v: layer(v).sin(), (u,), raise_exception=True)
 

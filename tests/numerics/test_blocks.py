@@ -24,7 +24,7 @@ def test_slabs_of_any_thickness_give_the_value_and_the_gradient_of_the_whole(
     term: EvolutionTerm, boundary: Boundary, shape: tuple[int, ...], elements: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     u, w = field(*shape), field(*shape).cos()
-    rate = rate_of(term, Grid((1.0, 0.5, 2.0)[: len(shape) - 2], boundary))
+    rate = rate_of(term, Grid((1.0, 0.5, 2.0)[: len(shape) - 2], boundary), 0.1)
     whole = rate.rate(u), rate.vector_jacobian_of(u, w)
     monkeypatch.setattr(blocks, "_BLOCK", elements)
     torch.testing.assert_close(rate(u), whole[0], atol=1e-12, rtol=0)

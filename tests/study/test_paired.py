@@ -61,20 +61,20 @@ def test_rows_stand_in_the_order_of_methods_and_epochs(rows: list[Row]) -> None:
         ("heat IEL", "last", 0),
         ("heat IEL", "best", 0),
     ]
-    assert all(0 <= row.dice <= 1 for row in rows)
+    assert all(0 <= row.metrics["dice"] <= 1 for row in rows)
     assert all(row.train_seconds > 0 for row in rows)
     plain, evolved = rows[:2]
     assert plain.train_seconds == evolved.train_seconds, "smoothing afterwards trains nothing"
-    assert plain.ece != evolved.ece
+    assert plain.metrics["ece"] != evolved.metrics["ece"]
 
 
 def test_results_are_written_as_they_are_returned(study: PairedStudy, rows: list[Row]) -> None:
     table = list(csv.DictReader((study.folder / "results.csv").read_text().splitlines()))
     assert [(row["method"], row["epoch"], float(row["dice"])) for row in table] == [
-        (row.method, row.epoch, row.dice) for row in rows
+        (row.method, row.epoch, row.metrics["dice"]) for row in rows
     ]
     content = json.loads((study.folder / "results.json").read_text())
-    assert [row["hd95_mm"] for row in content["rows"]] == [row.hd95_mm for row in rows]
+    assert [row["hd95_mm"] for row in content["rows"]] == [row.metrics["hd95_mm"] for row in rows]
     assert content["study"]["noise"] == "noise/block"
     assert content["study"]["settings"]["max_epochs"] == 2
 
@@ -106,7 +106,7 @@ def test_the_page_is_self_contained_and_names_the_methods(
         assert f">{title}<" in page
     # Two curves (loss, Dice), three training cases, two test cases.
     assert page.count('src="data:image/') == 2 + 3 + 2
-    assert f"{rows[0].dice:.4f}"[:5] in page
+    assert f"{rows[0].metrics['dice']:.4f}"[:5] in page
 
 
 def test_the_manifest_says_what_the_noise_did_to_every_training_case(study: PairedStudy, rows: list[Row]) -> None:
@@ -237,8 +237,8 @@ def test_a_setting_that_no_method_knows_is_refused_before_anything_is_run(tmp_pa
 
 
 def row(method: str, seed: int, dice: float | None, **others: Any) -> Row:
-    values = {"hd95_mm": 2.0, "hd95_missed": 1, "surface_dice": 0.5, "ece": 0.1, "train_seconds": 10.0, **others}
-    return Row(method, "last", seed, dice, **values)
+    metrics = {"dice": dice, "hd95_mm": 2.0, "surface_dice": 0.5, "ece": 0.1, **others}
+    return Row(method, "last", seed, metrics, {"hd95_missed": 1}, train_seconds=10.0)
 
 
 def test_the_table_has_means_and_paired_differences() -> None:
@@ -249,6 +249,16 @@ def test_the_table_has_means_and_paired_differences() -> None:
     assert heat["dice"] == pytest.approx(0.7)
     assert heat["Dice against plain"] == "+0.2500, -0.0500"
     assert heat["training s"] == 10
+    named = ["method", "epoch", "seeds", "dice", "hd95_mm", "missed", "surface_dice", "ece"]
+    assert list(plain) == [*named, "Dice against plain", "training s"]
+
+
+def test_every_metric_of_the_bundle_has_a_column() -> None:
+    (entry,) = mean_table([row("plain", 0, 0.5, solidity=0.9), row("plain", 1, 0.5, solidity=0.8)][:1])
+    assert entry["solidity"] == 0.9
+    (entry,) = mean_table([row("plain", 0, 0.5, solidity=0.9), row("plain", 1, 0.5, solidity=0.8)])
+    assert entry["solidity"] == pytest.approx(0.85)
+    assert list(entry).index("solidity") == list(entry).index("ece") + 1
 
 
 def test_what_could_not_be_measured_is_left_out_of_the_mean() -> None:

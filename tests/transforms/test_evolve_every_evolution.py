@@ -46,12 +46,12 @@ def test_the_spacing_is_that_of_the_image_and_its_metadata_stays(evolution: Evol
     assert torch.equal(image.as_tensor(), u)
 
 
-def test_forwards_is_smoother_and_backwards_is_what_the_layer_sees(evolution: EvolutionTerm) -> None:
+def test_forwards_is_smoother_and_backwards_is_what_the_layer_sees(smoothing_evolution: EvolutionTerm) -> None:
     u = field(12, 10)
-    smooth = torch.as_tensor(Evolve(evolution, dt=0.01, num_steps=6, spacing=(1.0, 0.8))(u))
-    sharp = torch.as_tensor(InverseEvolve(evolution, dt=0.01, num_steps=6, spacing=(1.0, 0.8))(u))
+    smooth = torch.as_tensor(Evolve(smoothing_evolution, dt=0.01, num_steps=6, spacing=(1.0, 0.8))(u))
+    sharp = torch.as_tensor(InverseEvolve(smoothing_evolution, dt=0.01, num_steps=6, spacing=(1.0, 0.8))(u))
     assert float(smooth.var()) < float(u.var()) < float(sharp.var())
-    layer = InverseEvolution(evolution, grid=Grid((1.0, 0.8)), dt=0.01, num_steps=6)
+    layer = InverseEvolution(smoothing_evolution, grid=Grid((1.0, 0.8)), dt=0.01, num_steps=6)
     torch.testing.assert_close(sharp, layer(u[None])[0], atol=0, rtol=0)
 
 
@@ -73,16 +73,18 @@ def test_linear_evolutions_take_any_step_and_the_two_directions_undo_each_other(
     assert torch.isfinite(many).all()
 
 
-def test_explicit_steps_are_taken_up_to_the_bound_and_refused_above_it(nonlinear_evolution: EvolutionTerm) -> None:
+def test_explicit_steps_are_taken_up_to_the_bound_and_refused_above_it(
+    smoothing_nonlinear_evolution: EvolutionTerm,
+) -> None:
     """At the bound 200 steps stay in the range of the image; the message says a step that is taken."""
-    rate = nonlinear_evolution.largest_rate(Grid((1.0, 2.0)), 2)
+    rate = smoothing_nonlinear_evolution.largest_rate(Grid((1.0, 2.0)), 2)
     assert rate is not None
     image = MetaTensor(field(8, 9), affine=torch.diag(torch.tensor([1.0, 2.0, 1.0, 1.0], dtype=torch.float64)))
-    out = Evolve(nonlinear_evolution, dt=2 / rate, num_steps=200)(image)
+    out = Evolve(smoothing_nonlinear_evolution, dt=2 / rate, num_steps=200)(image)
     assert float(out.min()) >= float(image.min())
     assert float(out.max()) <= float(image.max())
     with pytest.raises(ValueError, match=r"above the bound .* on voxels of \(1.0, 2.0\) mm: .* is 210 steps"):
-        Evolve(nonlinear_evolution, dt=2.1 / rate, num_steps=200)(image)
+        Evolve(smoothing_nonlinear_evolution, dt=2.1 / rate, num_steps=200)(image)
 
 
 @pytest.mark.parametrize("shape", [(8, 9), (6, 5, 4)])
@@ -93,7 +95,7 @@ def test_the_step_that_a_refusal_advises_is_taken(nonlinear_evolution: Evolution
     assert advised
     dt, steps = float(advised[1]), int(advised[2])
     Evolve(nonlinear_evolution, dt=dt, num_steps=1)(field(*shape))
-    assert dt * steps == pytest.approx(20.0, rel=0.01)
+    assert 20 * 0.99 <= dt * steps <= 20 + dt
 
 
 def test_one_hot_maps_probabilities_and_numpy_arrays_are_taken(evolution: EvolutionTerm) -> None:

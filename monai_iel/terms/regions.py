@@ -1,0 +1,183 @@
+"""Regions of a segmentation: unions of classes, their margins, and how a margin is moved without moving another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+
+import torch
+
+__all__ = ["Level", "Regions"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Regions that no other region of the level touches, each of them in the same enclosing ones.
+
+    Args:
+        regions: classes of each region.
+        parents: of each region, the classes of the smallest region that encloses it; None at the outermost level.
+        num_channels: of the network.
+        sigmoid: each channel is a binary segmentation of its own.
+    """
+
+    regions: tuple[tuple[int, ...], ...]
+    parents: tuple[tuple[int, ...] | None, ...]
+    num_channels: int
+    sigmoid: bool
+
+    def margins(self, u: torch.Tensor) -> torch.Tensor:
+        r"""``B K H [W [D]]``: :math:`m = \log\sum_{c \in R} e^{u_c} - \log\sum_{c \notin R} e^{u_c}`.
+
+        Above 0 where the region has more than half of the probability; with sigmoid it is the logit itself.
+        """
+        if self.sigmoid:
+            return self._channels(u, [c for region in self.regions for c in region])
+        found = []
+        for region in self.regions:
+            rest = [c for c in range(self.num_channels) if c not in region]
+            found.append(_logsumexp(u, region) - _logsumexp(u, rest))
+        return torch.cat(found, dim=1)
+
+    def masks(self, u: torch.Tensor) -> torch.Tensor:
+        """``B K H [W [D]]`` boolean: where the class with the largest logit belongs to the region."""
+        if self.sigmoid:
+            return self.margins(u) > 0
+        winner = u.argmax(dim=1, keepdim=True)
+        return torch.cat([sum((winner == c for c in region[1:]), winner == region[0]) for region in self.regions], 1)
+
+    def moved(self, u: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+        """What has to be added to ``u`` so that the margins of this level move by ``change``, ``B K H [W [D]]``.
+
+        Where a region lies in another, its classes move by ``change`` against the rest of that other one, whose own
+        margin stays.
+        """
+        added = self._spread(change)
+        for parent in dict.fromkeys(self.parents):
+            if parent is None:
+                continue
+            excess = _logsumexp(u + added, parent) - _logsumexp(u, parent)
+            added = added - excess * self._membership(u, parent)
+        return added
+
+    def rates(self, u: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+        """`moved` for an infinitely small change, per unit of it."""
+        added = self._spread(rate)
+        for parent in dict.fromkeys(self.parents):
+            if parent is None:
+                continue
+            share = torch.softmax(u[:, list(parent)], dim=1)
+            excess = (share * added[:, list(parent)]).sum(dim=1, keepdim=True)
+            added = added - excess * self._membership(u, parent)
+        return added
+
+    def _spread(self, change: torch.Tensor) -> torch.Tensor:
+        """``B K`` to ``B C``: every class gets the change of its region, 0 where it has none."""
+        owner = {c: k for k, region in enumerate(self.regions) for c in region}
+        if list(owner.items()) == [(c, c) for c in range(self.num_channels)]:
+            return change
+        nothing = torch.zeros_like(change[:, :1])
+        return torch.cat([change[:, owner[c], None] if c in owner else nothing for c in range(self.num_channels)], 1)
+
+    def _membership(self, u: torch.Tensor, region: tuple[int, ...]) -> torch.Tensor:
+        inside = [float(c in region) for c in range(self.num_channels)]
+        return u.new_tensor(inside).view(-1, *([1] * (u.ndim - 2)))
+
+    @staticmethod
+    def _channels(u: torch.Tensor, channels: list[int]) -> torch.Tensor:
+        return u if channels == list(range(u.shape[1])) else u[:, channels]
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Unions of classes that are disjoint or nested.
+
+    Args:
+        classes: per region its classes; None: each foreground class by itself (with sigmoid, each channel).
+        sigmoid: each channel is a binary segmentation of its own; one channel always is.
+
+    Raises:
+        ValueError: no region, an empty one, one that is there twice, a class below 0, regions that overlap without one
+            enclosing the other, or a union where each channel is a segmentation of its own.
+    """
+
+    classes: tuple[tuple[int, ...], ...] | None = None
+    sigmoid: bool = False
+
+    @classmethod
+    def of(cls, regions: Sequence[Sequence[int]] | None, *, sigmoid: bool = False) -> Regions:
+        """From what a person writes: ``[[1, 2], [2]]``."""
+        if regions is None:
+            return cls(None, sigmoid)
+        if isinstance(regions, str) or not all(isinstance(r, Sequence) and not isinstance(r, str) for r in regions):
+            raise ValueError(f"regions must be a list of lists of classes, e.g. [[1, 2], [2]]; got {regions!r}")
+        found = []
+        for region in regions:
+            wrong = [c for c in region if isinstance(c, bool) or not isinstance(c, Integral) or c < 0]
+            if wrong or not region:
+                raise ValueError(f"a region must be a list of class numbers, 0 or more; got {region!r}")
+            found.append(tuple(sorted({int(c) for c in region})))
+        _check_nesting(found, regions)
+        if sigmoid and any(len(region) > 1 for region in found):
+            raise ValueError(f"with sigmoid each channel is a region of its own, so there are no unions; got {regions}")
+        return cls(tuple(found), sigmoid)
+
+    def levels(self, num_channels: int) -> list[Level]:
+        """The regions from the outermost to the innermost, for a network with so many channels.
+
+        Raises:
+            ValueError: a class that the network does not have, or a region of all its classes.
+        """
+        sigmoid = self.sigmoid or num_channels == 1
+        classes = self.classes
+        if classes is None:
+            classes = tuple((c,) for c in range(0 if sigmoid else 1, num_channels))
+        for region in classes:
+            if max(region) >= num_channels:
+                raise ValueError(
+                    f"regions name the class {max(region)}, but the tensor has {num_channels} channels "
+                    f"(classes 0 to {num_channels - 1})"
+                )
+            if len(region) == num_channels and not sigmoid:
+                raise ValueError(f"the region {list(region)} holds all {num_channels} classes, so it has no outline")
+        parents = [_parent(region, classes) for region in classes]
+        depths = [_depth(region, classes) for region in classes]
+        levels = []
+        for depth in range(max(depths) + 1):
+            members = [i for i, d in enumerate(depths) if d == depth]
+            regions = tuple(classes[i] for i in members)
+            levels.append(Level(regions, tuple(parents[i] for i in members), num_channels, sigmoid))
+        return levels
+
+    @cached_property
+    def shown(self) -> list[list[int]] | None:
+        """As a person writes it."""
+        return None if self.classes is None else [list(region) for region in self.classes]
+
+
+def _check_nesting(found: list[tuple[int, ...]], given: Sequence[Sequence[int]]) -> None:
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"regions must name at least one region, and none twice; got {given!r}")
+    for a in found:
+        for b in found:
+            if set(a) & set(b) and not (set(a) <= set(b) or set(b) <= set(a)):
+                raise ValueError(
+                    f"the regions {list(a)} and {list(b)} overlap, but neither encloses the other; they must be "
+                    f"disjoint or nested"
+                )
+
+
+def _parent(region: tuple[int, ...], classes: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None:
+    return min((other for other in classes if set(region) < set(other)), key=len, default=None)
+
+
+def _depth(region: tuple[int, ...], classes: Sequence[tuple[int, ...]]) -> int:
+    return sum(set(region) < set(other) for other in classes)
+
+
+def _logsumexp(u: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:
+    if len(channels) == 1:
+        return u[:, channels[0], None]
+    return torch.logsumexp(u[:, list(channels)], dim=1, keepdim=True)
