@@ -18,15 +18,16 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 COMMON = {"files", "visualize"}
 BELOW = {
     "numerics": set(),
+    "regions": set(),
     "convexity": set(),
-    "terms": {"numerics"},
+    "terms": {"numerics", "regions"},
     "layers": {"terms", "numerics"},
     "losses": {"layers", "terms", "numerics"},
-    "transforms": {"layers", "terms", "numerics", "convexity"},
-    "metrics": {"numerics", "convexity", *COMMON},
+    "transforms": {"layers", "terms", "numerics", "convexity", "regions"},
+    "metrics": {"numerics", "convexity", "regions", *COMMON},
     "handlers": {"metrics", *COMMON},
-    "peers": {"losses", "numerics"},  # methods of others, to compare with
-    "data": {"transforms", "convexity", *COMMON},
+    "peers": {"losses", "numerics", "regions"},  # methods of others, to compare with
+    "data": {"transforms", "convexity", "regions", *COMMON},
     "report": COMMON,
     "resources": COMMON,
     "study": {

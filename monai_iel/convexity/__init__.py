@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from .hull import convex_hull_mask
 from .measures import MEASURES, Convexity, convexity_of, measure_convexity
-from .regions import check_regions
 
-__all__ = ["MEASURES", "Convexity", "check_regions", "convex_hull_mask", "convexity_of", "measure_convexity"]
+__all__ = ["MEASURES", "Convexity", "convex_hull_mask", "convexity_of", "measure_convexity"]

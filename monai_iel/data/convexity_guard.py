@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from monai_iel.convexity import check_regions
 from monai_iel.data.convexity_figures import RegionFigures, RegionTally
+from monai_iel.regions import check_regions
 from monai_iel.transforms.label_noise.base import name_case, read_label
 
 __all__ = ["ConvexityWarning", "RegionFigures", "guard_convexity"]

@@ -98,7 +98,7 @@ class InverseEvolutionLoss(_Loss):
             )
         if not isinstance(layer, InverseEvolution):
             raise TypeError(f"layer must be an InverseEvolution; got {type(layer).__name__}")
-        _refuse_without_activation(loss)
+        refuse_without_activation(loss)
         self.loss = loss
         self.layer = layer
         self.spatial_size = None if spatial_size is None else tuple(int(n) for n in spatial_size)
@@ -125,12 +125,12 @@ class InverseEvolutionLoss(_Loss):
         self._check_shapes(input, target)
         self._check_spacing(input.ndim - 2, input, target)
         # Once here: every small operation on a MetaTensor costs about six times that on a plain tensor.
-        logits, labels = _plain(input), _plain(target)
+        logits, labels = plain_tensor(input), plain_tensor(target)
         if not self._input_seen and logits.is_floating_point():  # the layer refuses integers
             self._check_logits(logits)
         with torch.autocast(device_type=logits.device.type, enabled=False):
             amplified = self.layer(logits, strength=self.strength, ratios=self._ratios(logits.shape[2:]))
-            value: torch.Tensor = self.loss(amplified, _target_for(self.loss, amplified, labels))
+            value: torch.Tensor = self.loss(amplified, target_for(self.loss, amplified, labels))
         if self.check_finite and not torch.isfinite(value).all():
             low, high = float(logits.min()), float(logits.max())
             raise ValueError(
@@ -194,7 +194,7 @@ class InverseEvolutionLoss(_Loss):
         return f"strength={self.strength}"
 
 
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
+def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
     as_tensor = getattr(tensor, "as_tensor", None)
     plain: torch.Tensor = as_tensor() if as_tensor is not None else tensor
     return plain
@@ -211,7 +211,7 @@ def _is_level_of(size: Sequence[int], full: Sequence[int]) -> bool:
     return True
 
 
-def _target_for(loss: nn.Module, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def target_for(loss: nn.Module, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """What torch's own losses need and MONAI's already do: no channel axis and int64, or the logits' dtype."""
     if isinstance(loss, _WITHOUT_CHANNEL):
         if target.ndim == logits.ndim and target.shape[1] == 1 and logits.shape[1] > 1:
@@ -220,7 +220,7 @@ def _target_for(loss: nn.Module, logits: torch.Tensor, target: torch.Tensor) -> 
     return target.to(logits.dtype) if isinstance(loss, nn.BCEWithLogitsLoss) or target.dtype == torch.bool else target
 
 
-def _refuse_without_activation(loss: nn.Module) -> None:
+def refuse_without_activation(loss: nn.Module) -> None:
     for part in loss.modules():
         for kind, instead in _TAKES_PROBABILITIES.items():
             if isinstance(part, kind):

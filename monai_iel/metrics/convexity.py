@@ -8,8 +8,9 @@ from typing import Any, cast
 import torch
 from monai.utils import MetricReduction, look_up_option
 
-from monai_iel.convexity import MEASURES, check_regions, measure_convexity
+from monai_iel.convexity import MEASURES, measure_convexity
 from monai_iel.convexity.measures import Measure
+from monai_iel.regions import check_regions
 
 from ._casewise import CasewiseMetric
 from ._inputs import Spacing, binary_pair, check_shapes, spacing_per_item

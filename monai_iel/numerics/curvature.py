@@ -10,7 +10,15 @@ import torch
 from monai_iel.numerics.grid import Grid
 from monai_iel.numerics.stencils import central_difference, central_second_difference
 
-__all__ = ["Symmetric", "hessian", "largest_tangential_derivative", "tangential_derivative_of", "unit_normal"]
+__all__ = [
+    "Symmetric",
+    "hessian",
+    "largest_tangential_derivative",
+    "projected",
+    "tangential_derivative_of",
+    "trace_and_spread",
+    "unit_normal",
+]
 
 Symmetric = dict[tuple[int, int], torch.Tensor]
 """A symmetric matrix at each voxel: its elements ``(i, j)`` with ``i <= j``."""
@@ -76,7 +84,7 @@ class _LargestEigenvalue(torch.autograd.Function):
     def forward(ctx: Any, dims: int, *given: torch.Tensor) -> torch.Tensor:
         normal = list(given[:dims])
         matrix = projected(dict(zip(_pairs(dims), given[dims:], strict=True)), normal)
-        trace, spread = _moments(matrix, dims)
+        trace, spread = trace_and_spread(matrix)
         ctx.dims = dims
         ctx.save_for_backward(*given)
         return torch.add(spread, trace, alpha=0.5)
@@ -86,7 +94,7 @@ class _LargestEigenvalue(torch.autograd.Function):
         dims, given = ctx.dims, ctx.saved_tensors
         normal = list(given[:dims])
         matrix = projected(dict(zip(_pairs(dims), given[dims:], strict=True)), normal)
-        trace, spread = _moments(matrix, dims)
+        trace, spread = trace_and_spread(matrix)
         # d lambda / dM = I / 2 + (M - t I / 2) / 2 r; the two eigenvalues are equal where r = 0
         sharpness = torch.where(spread > 0, grads[0] / (2 * spread), 0.0)
         diagonal = torch.addcmul(0.5 * grads[0], sharpness, trace, value=-0.5)
@@ -99,15 +107,14 @@ def _pairs(dims: int) -> list[tuple[int, int]]:
     return list(combinations_with_replacement(range(dims), 2))
 
 
-def _moments(matrix: Symmetric, dims: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """``t`` and ``r`` of `tangential_derivative_of`."""
-    trace = matrix[0, 0]
-    for i in range(1, dims):
-        trace = trace + matrix[i, i]
+def trace_and_spread(matrix: Symmetric, least: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """``t`` and ``r`` of `tangential_derivative_of`; ``r^2`` is at least ``least``, above 0 for a finite derivative."""
+    trace = sum(element for (i, j), element in matrix.items() if i == j)
+    assert isinstance(trace, torch.Tensor)
     squares = trace.square() * -0.25
     for (i, j), element in matrix.items():
-        squares.addcmul_(element, element, value=0.5 if i == j else 1.0)
-    return trace, squares.clamp_min_(0).sqrt_()
+        squares = squares.addcmul_(element, element, value=0.5 if i == j else 1.0)
+    return trace, squares.clamp_min(least).sqrt()
 
 
 def projected(h: Symmetric, normal: list[torch.Tensor]) -> Symmetric:

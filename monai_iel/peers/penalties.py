@@ -9,14 +9,16 @@ from typing import Literal, get_args
 import torch
 from monai.networks.layers import gaussian_1d, separable_filtering
 
-from monai_iel.numerics.curvature import Symmetric, hessian, projected, tangential_derivative_of
+from monai_iel.numerics.curvature import Symmetric, hessian, projected, trace_and_spread
 from monai_iel.numerics.grid import Grid
 from monai_iel.numerics.stencils import central_difference
+from monai_iel.regions import check_regions
 
 __all__ = ["Form", "QuasiConcavityPenalty"]
 
 Form = Literal["published", "tangential"]
 
+_TINY = 1e-30  # keeps the derivative of a root finite
 _ROUNDING = 1e-6  # slope of a float32 probability that is flat but for rounding
 
 
@@ -38,7 +40,7 @@ class QuasiConcavityPenalty:
         epsilon: slope of p per finest voxel edge below which a voxel counts as flat.
 
     Raises:
-        ValueError: arguments out of range; regions that name a class twice, or no class; an unknown form.
+        ValueError: arguments out of range; regions that name no class; an unknown form.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class QuasiConcavityPenalty:
         if form not in get_args(Form):
             raise ValueError(f"form must be one of {', '.join(get_args(Form))}; got {form!r}")
         self.sigmoid, self.form = bool(sigmoid), form
-        self.regions = None if regions is None else _checked_regions(regions, self.sigmoid)
+        self.regions = _checked_regions(regions, self.sigmoid)
         self.margin = not_negative(margin, "margin")
         self.blur_mm = None if blur_mm is None else not_negative(blur_mm, "blur_mm")
         self.epsilon = positive(epsilon, "epsilon")
@@ -129,10 +131,8 @@ class QuasiConcavityPenalty:
 
 def _along_level_sets(matrix: Symmetric, normal: list[torch.Tensor]) -> torch.Tensor:
     """Second derivative along the level set: of either sign in 2D, the larger of two in 3D."""
-    if len(normal) == 2:
-        tangential = projected(matrix, normal)
-        return tangential[0, 0] + tangential[1, 1]
-    return tangential_derivative_of(matrix, normal)
+    trace, spread = trace_and_spread(projected(matrix, normal), least=_TINY)
+    return trace if len(normal) == 2 else 0.5 * trace + spread
 
 
 def not_negative(value: float, name: str) -> float:
@@ -157,11 +157,9 @@ def positive(value: float, name: str) -> float:
     return float(value)
 
 
-def _checked_regions(regions: Sequence[Sequence[int]], sigmoid: bool) -> tuple[tuple[int, ...], ...]:
-    checked = tuple(tuple(int(c) for c in region) for region in regions)
-    if not checked or any(not region or min(region) < 0 or len(set(region)) < len(region) for region in checked):
-        raise ValueError(f"regions must be lists of different classes, e.g. [[1, 2], [2]]; got {regions!r}")
-    if sigmoid and any(len(region) > 1 for region in checked):
+def _checked_regions(regions: Sequence[Sequence[int]] | None, sigmoid: bool) -> tuple[tuple[int, ...], ...] | None:
+    checked = check_regions(regions)
+    if sigmoid and any(len(region) > 1 for region in checked or ()):
         raise ValueError(
             f"regions must have one channel each where sigmoid=True, because a union of channels that may overlap has "
             f"no sum of probabilities; got {regions!r}"

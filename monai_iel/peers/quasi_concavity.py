@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.loss import _Loss
 
-from monai_iel.losses.inverse_evolution_loss import _plain, _refuse_without_activation, _target_for
+from monai_iel.losses.inverse_evolution_loss import plain_tensor, refuse_without_activation, target_for
 from monai_iel.numerics.grid import Grid
 from monai_iel.peers.penalties import Form, QuasiConcavityPenalty, not_negative
 
@@ -100,7 +100,7 @@ class QuasiConcavityLoss(_Loss):
         super().__init__()
         if not isinstance(loss, nn.Module):
             raise TypeError(f"loss must be an instance of a loss, e.g. DiceCELoss(softmax=True); got {loss!r}")
-        _refuse_without_activation(loss)
+        refuse_without_activation(loss)
         self.loss = loss
         self.weight = not_negative(weight, "weight")
         self.grid = grid
@@ -131,11 +131,11 @@ class QuasiConcavityLoss(_Loss):
         affine = getattr(input, "affine", None)  # a MetaTensor's
         if affine is not None:
             self.grid.check_affine(affine, input.ndim - 2)
-        logits = _plain(input)
+        logits = plain_tensor(input)
         weight = self.weight * self.strength
         with torch.autocast(device_type=logits.device.type, enabled=False):
             logits = logits if logits.dtype == torch.float64 else logits.float()
-            value: torch.Tensor = self.loss(logits, _target_for(self.loss, logits, _plain(target)))
+            value: torch.Tensor = self.loss(logits, target_for(self.loss, logits, plain_tensor(target)))
             if weight > 0:
                 value = value + weight * self.penalty(logits, self.grid)
         if self.check_finite and not torch.isfinite(value).all():

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 
 import torch
+
+from monai_iel.regions import check_regions
 
 __all__ = ["Level", "Regions"]
 
@@ -109,20 +110,13 @@ class Regions:
     @classmethod
     def of(cls, regions: Sequence[Sequence[int]] | None, *, sigmoid: bool = False) -> Regions:
         """From what a person writes: ``[[1, 2], [2]]``."""
-        if regions is None:
+        found = check_regions(regions)
+        if found is None:
             return cls(None, sigmoid)
-        if isinstance(regions, str) or not all(isinstance(r, Sequence) and not isinstance(r, str) for r in regions):
-            raise ValueError(f"regions must be a list of lists of classes, e.g. [[1, 2], [2]]; got {regions!r}")
-        found = []
-        for region in regions:
-            wrong = [c for c in region if isinstance(c, bool) or not isinstance(c, Integral) or c < 0]
-            if wrong or not region:
-                raise ValueError(f"a region must be a list of class numbers, 0 or more; got {region!r}")
-            found.append(tuple(sorted({int(c) for c in region})))
-        _check_nesting(found, regions)
+        _check_nesting(found)
         if sigmoid and any(len(region) > 1 for region in found):
             raise ValueError(f"with sigmoid each channel is a region of its own, so there are no unions; got {regions}")
-        return cls(tuple(found), sigmoid)
+        return cls(found, sigmoid)
 
     def levels(self, num_channels: int) -> list[Level]:
         """The regions from the outermost to the innermost, for a network with so many channels.
@@ -157,9 +151,9 @@ class Regions:
         return None if self.classes is None else [list(region) for region in self.classes]
 
 
-def _check_nesting(found: list[tuple[int, ...]], given: Sequence[Sequence[int]]) -> None:
-    if not found or len(set(found)) < len(found):
-        raise ValueError(f"regions must name at least one region, and none twice; got {given!r}")
+def _check_nesting(found: Sequence[tuple[int, ...]]) -> None:
+    if len(set(found)) < len(found):
+        raise ValueError(f"regions name a region twice: {[list(region) for region in found]}")
     for a in found:
         for b in found:
             if set(a) & set(b) and not (set(a) <= set(b) or set(b) <= set(a)):

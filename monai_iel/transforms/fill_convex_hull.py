@@ -10,7 +10,8 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 from numpy.typing import NDArray
 
-from monai_iel.convexity import check_regions, convex_hull_mask
+from monai_iel.convexity import convex_hull_mask
+from monai_iel.regions import check_regions
 from monai_iel.transforms.label_noise.base import read_label, read_spacing
 from monai_iel.transforms.label_noise.geometry import box_around, foreground_classes, nearest_class
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from monai_iel.convexity import MEASURES, Convexity, check_regions, convex_hull_mask, convexity_of, measure_convexity
+from monai_iel.convexity import MEASURES, Convexity, convex_hull_mask, convexity_of, measure_convexity
+from monai_iel.regions import check_regions
 
 
 def box(shape, *slices):

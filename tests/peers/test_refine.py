@@ -132,7 +132,7 @@ def test_the_dictionary_form_refines_its_keys_only_and_pickles() -> None:
         ({"weight": float("inf")}, "weight must be finite"),
         ({"step": 0}, "step must be finite and above 0"),
         ({"num_steps": 1.5}, "num_steps must be a whole number"),
-        ({"regions": [[-1]]}, "regions must be lists of different classes"),
+        ({"regions": [[-1]]}, "expected a list of lists of class numbers"),
         ({"spacing": 0}, "spacing must be positive"),
     ],
     ids=str,

@@ -79,12 +79,12 @@ def test_without_regions_each_foreground_class_is_one() -> None:
 @pytest.mark.parametrize(
     ("regions", "message"),
     [
-        ([], "at least one region"),
-        ([[1], [1]], "none twice"),
-        ([[]], r"a region must be a list of class numbers, 0 or more; got \[\]"),
-        ([[1, -2]], r"got \[1, -2\]"),
-        ([[1.5]], r"got \[1.5\]"),
-        ([1, 2], r"a list of lists of classes, e.g. \[\[1, 2\], \[2\]\]; got \[1, 2\]"),
+        ([], r"regions is \[\]; expected a list of lists of class numbers"),
+        ([[1], [1]], r"regions name a region twice: \[\[1\], \[1\]\]"),
+        ([[]], r"regions is \[\[\]\]; expected"),
+        ([[1, -2]], r"regions is \[\[1, -2\]\]; expected"),
+        ([[1.5]], r"regions is \[\[1.5\]\]; expected"),
+        ([1, 2], r"regions is \[1, 2\]; expected"),
         ([[1, 2], [2, 3]], r"the regions \[1, 2\] and \[2, 3\] overlap, but neither encloses the other"),
     ],
 )
