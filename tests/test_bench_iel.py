@@ -23,6 +23,7 @@ LINEAR = {
     "SobolevDiffusion",
 }
 NONLINEAR = {"TotalVariationFlow", "PeronaMalikDiffusion", "MeanCurvatureMotion"}
+NONLINEAR |= {"ConvexCurveMotion, curvature", "ConvexCurveMotion, region"}
 
 
 def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

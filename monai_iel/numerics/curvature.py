@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from monai_iel.numerics.grid import Grid
-from monai_iel.numerics.stencils import central_difference, central_second_difference
+from monai_iel.numerics.stencils import binomial_filter, central_difference, central_second_difference
 
 __all__ = [
     "Symmetric",
@@ -27,12 +27,13 @@ _TINY = 1e-30  # the square of a slope that is none
 
 
 def unit_normal(slopes: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Components of ``grad m / |grad m|``: the normal of the level sets; 0 where there is no slope."""
+    """Components of ``grad m / |grad m|``: the normal of the level sets; the first axis where there is no slope."""
     squares = slopes[0].square()
     for slope in slopes[1:]:
         squares = torch.addcmul(squares, slope, slope)
-    scale = squares.add_(_TINY).rsqrt_()
-    return [slope * scale for slope in slopes]
+    flat = squares < _TINY
+    scale = squares.clamp_min_(_TINY).rsqrt_()
+    return [torch.where(flat, float(axis == 0), slope * scale) for axis, slope in enumerate(slopes)]
 
 
 def hessian(m: torch.Tensor, slopes: list[torch.Tensor], grid: Grid, *, open_border: bool = False) -> Symmetric:
@@ -49,18 +50,20 @@ def hessian(m: torch.Tensor, slopes: list[torch.Tensor], grid: Grid, *, open_bor
 def largest_tangential_derivative(m: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Largest second derivative of ``m`` along its level set, in ``m / mm^2``; see `tangential_derivative_of`.
 
-    Where ``m`` has no slope at all, all directions are tangential. The normals are constants for the backward pass.
-    Under ``"neumann"`` level sets go on straight beyond the image: mirrored, one that meets the border at a slant would
-    have a kink there.
+    The derivatives are those of ``m`` behind a `binomial_filter`: the outline of anything that was once a mask goes up
+    and down with the voxels, and would be concave at every step of the staircase. The normals are constants for the
+    backward pass. Under ``"neumann"`` level sets go on straight beyond the image: mirrored, one that meets the border
+    at a slant would have a kink there.
 
     Args:
         m: ``B K H [W [D]]``.
         grid: spacing and boundary.
     """
-    slopes = [central_difference(m, dim, grid, open_border=True) for dim in range(2, m.ndim)]
+    smooth = binomial_filter(m, grid, open_border=True)
+    slopes = [central_difference(smooth, dim, grid, open_border=True) for dim in range(2, m.ndim)]
     with torch.no_grad():
         normal = unit_normal([slope.detach() for slope in slopes])
-    return tangential_derivative_of(hessian(m, slopes, grid, open_border=True), normal)
+    return tangential_derivative_of(hessian(smooth, slopes, grid, open_border=True), normal)
 
 
 def tangential_derivative_of(h: Symmetric, normal: list[torch.Tensor]) -> torch.Tensor:
@@ -96,7 +99,7 @@ class _LargestEigenvalue(torch.autograd.Function):
         matrix = projected(dict(zip(_pairs(dims), given[dims:], strict=True)), normal)
         trace, spread = trace_and_spread(matrix)
         # d lambda / dM = I / 2 + (M - t I / 2) / 2 r; the two eigenvalues are equal where r = 0
-        sharpness = torch.where(spread > 0, grads[0] / (2 * spread), 0.0)
+        sharpness = torch.where(spread > 0, 0.5 * grads[0], 0.0) / torch.where(spread > 0, spread, 1.0)
         diagonal = torch.addcmul(0.5 * grads[0], sharpness, trace, value=-0.5)
         inner = {(i, j): sharpness * m + diagonal if i == j else sharpness * m for (i, j), m in matrix.items()}
         outer = projected(inner, normal)

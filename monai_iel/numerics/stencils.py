@@ -15,6 +15,7 @@ import torch
 from monai_iel.numerics.grid import Grid
 
 __all__ = [
+    "binomial_filter",
     "central_difference",
     "central_second_difference",
     "face_difference",
@@ -98,6 +99,18 @@ def central_second_difference(u: torch.Tensor, dim: int, grid: Grid, *, open_bor
     padded, n = _padded(u, dim, grid, open_border), u.shape[dim]
     neighbours = padded.narrow(dim, 2, n) + padded.narrow(dim, 0, n)
     return neighbours.sub_(u, alpha=2).div_(_spacing(u, dim, grid) ** 2)
+
+
+def binomial_filter(u: torch.Tensor, grid: Grid, *, open_border: bool = False) -> torch.Tensor:
+    """``u`` averaged with the weights ``[1, 4, 6, 4, 1] / 16`` along each axis: a Gaussian of 1 voxel.
+
+    The finest pattern vanishes, straight lines stay straight; ``open_border`` as in `central_difference`.
+    """
+    for dim in range(2, u.ndim):
+        for _ in range(2):
+            padded, n = _padded(u, dim, grid, open_border), u.shape[dim]
+            u = torch.add(padded.narrow(dim, 0, n), padded.narrow(dim, 2, n)).add_(u, alpha=2).mul_(0.25)
+    return u
 
 
 def upwind_growth(u: torch.Tensor, grid: Grid) -> torch.Tensor:

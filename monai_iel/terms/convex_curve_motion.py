@@ -20,6 +20,10 @@ __all__ = ["ConvexCurveMotion"]
 
 Criterion = Literal["curvature", "region"]
 
+# Of t^T H t behind the binomial filter the largest symbol over all waves and unit vectors t, in 1 / h^2, is 16/27 in 2D
+# and 0.616 in 3D.
+_FASTEST = 0.625
+
 
 class ConvexCurveMotion(EvolutionTerm):
     r"""Convex curve motion: fills the concavities of a region's outline, and leaves convex outlines alone.
@@ -101,7 +105,8 @@ class ConvexCurveMotion(EvolutionTerm):
         if not self.radii_mm:
             raise ValueError("radii_mm must hold at least one radius; got none")
         self.epsilon = positive(epsilon, "epsilon")
-        self.reach = 1 if criterion == "curvature" else None
+        # The filter looks 2 voxels far and the differences 1, of what the level before has moved.
+        self.reach = 3 * self.regions.depth if criterion == "curvature" else None
 
     def forward(self, u: torch.Tensor, grid: Grid) -> torch.Tensor:
         """How fast each logit moves: at the start of a step, all regions at once."""
@@ -126,24 +131,21 @@ class ConvexCurveMotion(EvolutionTerm):
             return torch.autograd.grad(self.step_rate(leaf, grid, dt), leaf, grad)[0]
 
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float:
-        """``4 / min h^2`` for curvature: along a level set it is heat in one dimension.
+        """``5/8 / min h^2`` for curvature: along a level set it is heat in one dimension, of what the filter leaves.
 
         For region ``2 sqrt(sum 1 / h^2)``: steps up to 2 / rate stay below the largest neighbour.
         """
         spacings = grid.spacings(spatial_dims)
         if self.criterion == "curvature":
-            return 4 / min(spacings) ** 2
+            return _FASTEST / min(spacings) ** 2
         return 2 * math.sqrt(sum(1 / h**2 for h in spacings))
 
-    def reach_mm(self, grid: Grid, num_steps: int) -> float:
-        """Gap between two objects of a region, in mm, from which on they do not feel each other.
+    def reach_mm(self, time: float) -> float:
+        """Gap in mm between two objects of a region from which on they are not joined in a time, ``num_steps * dt``.
 
-        The largest box, or one voxel per step of the curvature.
+        For ``"curvature"`` a round hole of that width closes in the time; for ``"region"`` it is the largest box.
         """
-        if self.criterion == "region":
-            return max(self.radii_mm)
-        spacing = grid.spacing
-        return num_steps * (max(spacing) if isinstance(spacing, tuple) else float(spacing))  # type: ignore[arg-type]
+        return max(self.radii_mm) if self.criterion == "region" else 2 * math.sqrt(2 * time)
 
     def extra_repr(self) -> str:
         """Criterion and regions."""

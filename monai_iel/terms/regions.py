@@ -146,6 +146,11 @@ class Regions:
         return levels
 
     @cached_property
+    def depth(self) -> int:
+        """Number of levels."""
+        return 1 if self.classes is None else 1 + max(_depth(region, self.classes) for region in self.classes)
+
+    @cached_property
     def shown(self) -> list[list[int]] | None:
         """As a person writes it."""
         return None if self.classes is None else [list(region) for region in self.classes]

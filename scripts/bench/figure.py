@@ -22,7 +22,7 @@ __all__ = ["plot"]
 
 _STYLES: dict[str, dict[str, Any]] = {CONV: {"color": "black", "marker": "s"}}
 for _names, _colors, _markers in (
-    (NONLINEAR, ("#7f2704", "#d94801", "#fd9243"), "DPX"),
+    (NONLINEAR, ("#7f2704", "#d94801", "#fd9243", "#a50f15", "#ef3b2c"), "DPXds"),
     (MONAI, ("#238b45", "#74c476"), "*h"),
     (LINEAR, ("#08306b", "#2171b5", "#6baed6", "#54278f", "#9e9ac8"), "ov^<>"),
 ):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from monai.losses import BoundaryLoss, HausdorffDTLoss
 
 from monai_iel import (
+    ConvexCurveMotion,
     Grid,
     HeatDiffusion,
     InverseEvolution,
@@ -38,6 +39,8 @@ NONLINEAR = {
     "TotalVariationFlow": TotalVariationFlow(),
     "PeronaMalikDiffusion": PeronaMalikDiffusion(1.0),
     "MeanCurvatureMotion": MeanCurvatureMotion(),
+    "ConvexCurveMotion, curvature": ConvexCurveMotion(),
+    "ConvexCurveMotion, region": ConvexCurveMotion("region"),
 }
 MONAI = {"HausdorffDTLoss": HausdorffDTLoss, "BoundaryLoss": BoundaryLoss}
 

@@ -125,7 +125,7 @@ def test_the_bundle_is_configs_alone(root: Path) -> None:
 DIFFERENT = {
     "train": {
         *("spatial_dims", "in_channels", "num_classes", "class_names", "spacing", "patch_size", "features"),
-        *("deterministic_transforms", "in_pixels", "batch_size", "iel_gain", "warm_up_epochs"),
+        *("deterministic_transforms", "in_pixels", "batch_size", "iel_gain", "warm_up_epochs", "augmentation"),
     },
     "inference": {
         *("spatial_dims", "in_channels", "num_classes", "spacing", "patch_size", "features"),

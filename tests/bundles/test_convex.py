@@ -96,8 +96,8 @@ def test_the_guard_sees_the_annotations_that_are_trained_on(
     assert call["class_names"] == made.parser.get_parsed_content("class_names")
     assert call["strict"] is False
     loss = made.parser.get_parsed_content("loss")
-    term, steps = made.parser.get_parsed_content("convex_term"), loss.layer.stepping.num_steps
-    assert call["reach_mm"] == term.reach_mm(loss.layer.grid, steps)
+    term, stepping = made.parser.get_parsed_content("convex_term"), loss.layer.stepping
+    assert call["reach_mm"] == term.reach_mm(stepping.num_steps * stepping.dt(len(loss.layer.grid.spacing)))
     clean = workflow("train", *kind.data, **small, output_dir=str(tmp_path / "out"))
     clean.initialize()
     before = clean.parser.get_parsed_content("deterministic_transforms")

@@ -17,6 +17,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
+from scipy.ndimage import label
 
 from monai_iel.resources import BUNDLES
 from monai_iel.study import root_cause
@@ -244,6 +245,23 @@ def test_the_weights_that_come_with_the_bundle_segment_real_volumes(
         for index in (1, 2):
             a, b = pred == index, truth == index
             assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.5
+
+
+@pytest.mark.parametrize("bundle", ["convex_organ_segmentation"], indirect=True, scope="session")
+def test_the_weights_of_the_convex_bundle_segment_real_cells_in_one_piece(
+    run: Run, shared_data: Path, tmp_path: Path
+) -> None:
+    folder = shared_data / "wbc"
+    pictures = sorted((folder / "images").glob("*.png"))[:3]
+    (tmp_path / "in").mkdir()
+    for path in pictures:
+        (tmp_path / "in" / path.name).symlink_to(path)
+    run("inference", "inference_largest", dataset_dir=str(tmp_path / "in"), output_dir=str(tmp_path / "out"))
+    for path in pictures:
+        pred = np.asarray(Image.open(tmp_path / "out" / path.name.replace(".png", "_seg.png"))) > 0
+        truth = np.asarray(Image.open(folder / "labels" / path.name)) > 0
+        assert 2 * (pred & truth).sum() / (pred.sum() + truth.sum()) > 0.8
+        assert label(pred, np.ones((3, 3)))[1] == 1
 
 
 def save(path: Path, values: np.ndarray) -> None:
