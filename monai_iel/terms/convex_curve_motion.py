@@ -49,6 +49,9 @@ class ConvexCurveMotion(EvolutionTerm):
     Nested regions (a cup in a disc, ``[[1, 2], [2]]``) go from the outermost to the innermost, and a step of an inner
     region moves it against the rest of the outer one, whose margin stays where it is.
 
+    Regions beside each other share a border: what one gains there the other loses, so a dent is filled at the cost of a
+    neighbour that lies in it.
+
     Not for organs that are concave, and not where objects of one class lie within `reach_mm` of each other: they are
     joined. With ``Evolve`` give it logits, not probabilities. It says nothing of how many pieces a region has: a
     convex satellite is convex.
@@ -56,15 +59,15 @@ class ConvexCurveMotion(EvolutionTerm):
     Args:
         criterion: ``"curvature"`` or ``"region"``.
         regions: classes of each region, disjoint or nested; None: each foreground class by itself (every channel with
-            ``sigmoid``).
+            ``sigmoid``). A single channel is class 1.
         radii_mm: half-widths of the boxes, for ``"region"``.
         sigmoid: each channel is a binary segmentation of its own. One channel always is.
         epsilon: slope of the margin, in logits per mm, below which there is no outline, for ``"curvature"``.
 
     Shape:
         - ``u``: logits ``B C H [W [D]]``; the result has the same shape and dtype. Time is in mm^2 for
-          ``"curvature"``, where 20 steps of ``dt = 0.1 h^2`` are usual in training and steps up to ``0.5 h^2`` are
-          stable forwards, and in mm for ``"region"``.
+          ``"curvature"``, where 4 steps of ``dt = 2 h^2`` are usual in training and steps up to ``3.2 h^2`` are stable
+          forwards, and in mm for ``"region"``. Logits must be finite.
 
     Raises:
         ValueError: a misspelt criterion; regions that overlap without nesting, or name classes that ``u`` does not
@@ -77,9 +80,9 @@ class ConvexCurveMotion(EvolutionTerm):
 
     Example:
         >>> x = torch.arange(-8.0, 9.0)
-        >>> hole = (x[:, None] ** 2 + x**2).sqrt()[None, None] - 4  # the outline of a round hole: F = 1 / r
+        >>> hole = (x[:, None] ** 2 + x**2).sqrt()[None, None] - 4  # the outline of a round hole: F is about 1 / r
         >>> ConvexCurveMotion(epsilon=1e-3)(hole, Grid())[0, 0, 8, 12:15].round(decimals=2)
-        tensor([0.2500, 0.2000, 0.1700])
+        tensor([0.2400, 0.1900, 0.1600])
         >>> bool((ConvexCurveMotion()(-hole, Grid()) < 1e-6).all())  # a disc stays
         True
         >>> cup_in_disc = ConvexCurveMotion("region", regions=[[1, 2], [2]], radii_mm=[3, 5])

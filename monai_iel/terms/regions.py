@@ -128,6 +128,8 @@ class Regions:
         classes = self.classes
         if classes is None:
             classes = tuple((c,) for c in range(0 if sigmoid else 1, num_channels))
+        elif num_channels == 1 and not self.sigmoid:
+            classes = tuple(_of_single_channel(region) for region in classes)
         for region in classes:
             if max(region) >= num_channels:
                 raise ValueError(
@@ -154,6 +156,13 @@ class Regions:
     def shown(self) -> list[list[int]] | None:
         """As a person writes it."""
         return None if self.classes is None else [list(region) for region in self.classes]
+
+
+def _of_single_channel(region: tuple[int, ...]) -> tuple[int, ...]:
+    if region != (1,):
+        wrong = next(c for c in region if c != 1)
+        raise ValueError(f"a single channel is class 1; regions name the class {wrong}")
+    return (0,)
 
 
 def _check_nesting(found: Sequence[tuple[int, ...]]) -> None:

@@ -5,11 +5,28 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_iel import EvolutionTerm, Grid, MeanCurvatureMotion, PeronaMalikDiffusion, TotalVariationFlow
+from monai_iel import (
+    ConvexCurveMotion,
+    EvolutionTerm,
+    Grid,
+    HeatDiffusion,
+    MeanCurvatureMotion,
+    PeronaMalikDiffusion,
+    SumTerm,
+    TotalVariationFlow,
+)
 from monai_iel.layers.explicit_engine import rate_of
 from monai_iel.numerics import Boundary, blocks
 
 TERMS = [TotalVariationFlow(), PeronaMalikDiffusion(1.0), MeanCurvatureMotion()]
+
+
+NESTED = [[1, 2, 3], [2, 3], [3]]
+CONVEX = [
+    ConvexCurveMotion(),
+    ConvexCurveMotion(regions=NESTED),
+    SumTerm([HeatDiffusion(), ConvexCurveMotion(regions=NESTED)]),
+]
 
 
 def field(*shape: int) -> torch.Tensor:
@@ -25,6 +42,19 @@ def test_slabs_of_any_thickness_give_the_value_and_the_gradient_of_the_whole(
 ) -> None:
     u, w = field(*shape), field(*shape).cos()
     rate = rate_of(term, Grid((1.0, 0.5, 2.0)[: len(shape) - 2], boundary), 0.1)
+    whole = rate.rate(u), rate.vector_jacobian_of(u, w)
+    monkeypatch.setattr(blocks, "_BLOCK", elements)
+    torch.testing.assert_close(rate(u), whole[0], atol=1e-12, rtol=0)
+    torch.testing.assert_close(rate.vector_jacobian(u, w), whole[1], atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("term", CONVEX, ids=["each class", "nested", "nested in a sum"])
+@pytest.mark.parametrize("elements", [1, 400])
+def test_slabs_of_convex_regions_see_what_each_level_has_moved(
+    term: EvolutionTerm, elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    u, w = field(1, 4, 24, 5, 4), field(1, 4, 24, 5, 4).cos()
+    rate = rate_of(term, Grid((1.0, 0.5, 2.0)), -0.3)
     whole = rate.rate(u), rate.vector_jacobian_of(u, w)
     monkeypatch.setattr(blocks, "_BLOCK", elements)
     torch.testing.assert_close(rate(u), whole[0], atol=1e-12, rtol=0)

@@ -21,7 +21,7 @@ def inner(t: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.5, 0.8), (1.0, 0.5, 0.8)], ids=str)
 def test_a_quadratic_has_its_largest_tangential_eigenvalue(spacing: tuple[float, ...]) -> None:
-    """Filter and central differences are exact for m = a . x + x^T A x / 2, but for a constant, so eigenvalues of P A P are met to rounding."""
+    """For m = a . x + x^T A x / 2 filter and differences are exact but for a constant: eigenvalues of P A P."""
     dims = len(spacing)
     gen = torch.Generator().manual_seed(dims)
     matrix = torch.randn(dims, dims, dtype=torch.float64, generator=gen)
