@@ -106,6 +106,10 @@ class QuasiConcavityPenalty:
         p, channels = self.probabilities(logits), logits.shape[1]
         if self.regions is None:
             return p if self.sigmoid or channels == 1 else p[:, 1:]
+        if channels == 1 and not self.sigmoid:
+            if self.regions != ((1,),):
+                raise ValueError(f"a single channel is class 1; got regions {[list(r) for r in self.regions]}")
+            return p
         for region in self.regions:
             if max(region) >= channels or (len(region) == channels > 1):
                 raise ValueError(
