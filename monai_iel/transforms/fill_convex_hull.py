@@ -79,6 +79,9 @@ class FillConvexHull(Transform):
         """Fill the structures of one segmentation."""
         several = getattr(label, "ndim", 0) > 1 and label.shape[0] > 1
         classes, spacing = (_from_one_hot(label), read_spacing(label)) if several else read_label(label)
+        highest = max((c for region in self.regions or () for c in region), default=0)
+        if several and highest >= label.shape[0]:
+            raise ValueError(f"regions name the class {highest}, but the label has {label.shape[0]} channels.")
         regions = self.regions or tuple((c,) for c in foreground_classes(classes))
         for region in sorted(regions, key=len, reverse=True):
             outer = {c for other in regions if set(other) > set(region) for c in other} - set(region)

@@ -155,3 +155,9 @@ def test_what_is_no_segmentation_is_refused():
         FillConvexHull([[0, 1]])
     with pytest.raises(ValueError, match="expected a list of lists of class numbers"):
         FillConvexHulld("pred", regions=[1])
+
+
+def test_a_class_beyond_the_channels_of_a_one_hot_map_is_named() -> None:
+    one_hot = np.stack([np.zeros((5, 5)), np.ones((5, 5))])
+    with pytest.raises(ValueError, match="regions name the class 7, but the label has 2 channels"):
+        FillConvexHull([[7]])(one_hot)
