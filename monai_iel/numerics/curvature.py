@@ -8,12 +8,20 @@ from typing import Any
 import torch
 
 from monai_iel.numerics.grid import Grid
-from monai_iel.numerics.stencils import binomial_filter, central_difference, central_second_difference
+from monai_iel.numerics.stencils import (
+    binomial_filter,
+    central_difference,
+    central_second_difference,
+    transposed_binomial_filter,
+    transposed_difference,
+    transposed_second_difference,
+)
 
 __all__ = [
     "Symmetric",
     "hessian",
     "largest_tangential_derivative",
+    "largest_tangential_vector_jacobian",
     "projected",
     "tangential_derivative_of",
     "trace_and_spread",
@@ -66,6 +74,29 @@ def largest_tangential_derivative(m: torch.Tensor, grid: Grid) -> torch.Tensor:
     return tangential_derivative_of(hessian(smooth, slopes, grid, open_border=True), normal)
 
 
+def largest_tangential_vector_jacobian(m: torch.Tensor, grad: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """The transposed Jacobian of ``relu(largest_tangential_derivative(m))`` times ``grad``; no gradient recorded.
+
+    What autograd gives, written down: its products with slices fill a tensor of zeros for each.
+    """
+    with torch.no_grad():
+        smooth = binomial_filter(m, grid, open_border=True)
+        axes = range(2, m.ndim)
+        slopes = [central_difference(smooth, dim, grid, open_border=True) for dim in axes]
+        normal = unit_normal(slopes)
+        matrix = projected(hessian(smooth, slopes, grid, open_border=True), normal)
+        trace, spread = trace_and_spread(matrix)
+        inner = _eigenvalue_gradient(matrix, trace, spread, grad * (spread > -0.5 * trace))
+        outer = projected(inner, normal)
+        total = torch.zeros_like(m)
+        for i, dim in enumerate(axes):
+            total += transposed_second_difference(outer[i, i], dim, grid)
+            mixed = [transposed_difference(outer[i, j], j + 2, grid) for j in range(i + 1, len(axes))]
+            if mixed:
+                total += transposed_difference(sum(mixed[1:], start=mixed[0]).mul_(2), dim, grid)
+        return transposed_binomial_filter(total, grid)
+
+
 def tangential_derivative_of(h: Symmetric, normal: list[torch.Tensor]) -> torch.Tensor:
     r"""Largest eigenvalue of ``M = P H P`` in the tangent space, ``P = I - n n^T``; differentiable in ``h`` alone.
 
@@ -98,12 +129,15 @@ class _LargestEigenvalue(torch.autograd.Function):
         normal = list(given[:dims])
         matrix = projected(dict(zip(_pairs(dims), given[dims:], strict=True)), normal)
         trace, spread = trace_and_spread(matrix)
-        # d lambda / dM = I / 2 + (M - t I / 2) / 2 r; the two eigenvalues are equal where r = 0
-        sharpness = torch.where(spread > 0, 0.5 * grads[0], 0.0) / torch.where(spread > 0, spread, 1.0)
-        diagonal = torch.addcmul(0.5 * grads[0], sharpness, trace, value=-0.5)
-        inner = {(i, j): sharpness * m + diagonal if i == j else sharpness * m for (i, j), m in matrix.items()}
-        outer = projected(inner, normal)
+        outer = projected(_eigenvalue_gradient(matrix, trace, spread, grads[0]), normal)
         return None, *[None] * dims, *(q if i == j else 2 * q for (i, j), q in outer.items())
+
+
+def _eigenvalue_gradient(matrix: Symmetric, trace: torch.Tensor, spread: torch.Tensor, grad: torch.Tensor) -> Symmetric:
+    """``grad`` times ``d lambda / dM = I / 2 + (M - t I / 2) / 2 r``; the two eigenvalues are equal where ``r = 0``."""
+    sharpness = torch.where(spread > 0, 0.5 * grad, 0.0) / torch.where(spread > 0, spread, 1.0)
+    diagonal = torch.addcmul(0.5 * grad, sharpness, trace, value=-0.5)
+    return {(i, j): torch.addcmul(diagonal, sharpness, m) if i == j else sharpness * m for (i, j), m in matrix.items()}
 
 
 def _pairs(dims: int) -> list[tuple[int, int]]:

@@ -22,6 +22,9 @@ __all__ = [
     "laplacian",
     "sum_inwards",
     "sum_outwards",
+    "transposed_binomial_filter",
+    "transposed_difference",
+    "transposed_second_difference",
     "upwind_growth",
 ]
 
@@ -111,6 +114,53 @@ def binomial_filter(u: torch.Tensor, grid: Grid, *, open_border: bool = False) -
             padded, n = _padded(u, dim, grid, open_border), u.shape[dim]
             u = torch.add(padded.narrow(dim, 0, n), padded.narrow(dim, 2, n)).add_(u, alpha=2).mul_(0.25)
     return u
+
+
+def transposed_difference(g: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:
+    """The transpose of `central_difference` with an open border."""
+    n, half = g.shape[dim], 0.5 / _spacing(g, dim, grid)
+    if grid.boundary != "neumann" or n == 1:
+        return central_difference(g, dim, grid).neg_()
+    out = torch.zeros_like(g)
+    inner = g.narrow(dim, 1, n - 2)
+    out.narrow(dim, 2, n - 2).add_(inner, alpha=half)
+    out.narrow(dim, 0, n - 2).sub_(inner, alpha=half)
+    for end, (low, high) in ((0, (0, 1)), (n - 1, (n - 2, n - 1))):  # one-sided there
+        out.select(dim, high).add_(g.select(dim, end), alpha=2 * half)
+        out.select(dim, low).sub_(g.select(dim, end), alpha=2 * half)
+    return out
+
+
+def transposed_second_difference(g: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:
+    """The transpose of `central_second_difference` with an open border."""
+    n, scale = g.shape[dim], 1 / _spacing(g, dim, grid) ** 2
+    if grid.boundary != "neumann" or n == 1:
+        return central_second_difference(g, dim, grid)
+    out = torch.zeros_like(g)
+    inner = g.narrow(dim, 1, n - 2)
+    out.narrow(dim, 2, n - 2).add_(inner, alpha=scale)
+    out.narrow(dim, 0, n - 2).add_(inner, alpha=scale)
+    out.narrow(dim, 1, n - 2).sub_(inner, alpha=2 * scale)
+    return out
+
+
+def transposed_binomial_filter(g: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """The transpose of `binomial_filter` with an open border."""
+    if grid.boundary != "neumann":
+        return binomial_filter(g, grid)
+    for dim in range(2, g.ndim):
+        n = g.shape[dim]
+        if n == 1:
+            continue
+        for _ in range(2):
+            out = g * 0.5
+            out.select(dim, 0).mul_(2)
+            out.select(dim, n - 1).mul_(2)  # what stands at an end stays there
+            inner = g.narrow(dim, 1, n - 2)
+            out.narrow(dim, 2, n - 2).add_(inner, alpha=0.25)
+            out.narrow(dim, 0, n - 2).add_(inner, alpha=0.25)
+            g = out
+    return g
 
 
 def upwind_growth(u: torch.Tensor, grid: Grid) -> torch.Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
 
-from monai_iel.numerics.curvature import largest_tangential_derivative
+from monai_iel.numerics.curvature import largest_tangential_derivative, largest_tangential_vector_jacobian
 from monai_iel.numerics.grid import Grid
 from monai_iel.numerics.stencils import upwind_growth
 from monai_iel.numerics.windows import box_counts, dilated
@@ -127,11 +127,33 @@ class ConvexCurveMotion(EvolutionTerm):
             added = added + level.moved(now, dt * self._speed(level, now, grid))
         return added / dt
 
-    def step_vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid, dt: float) -> torch.Tensor:
-        """Of `step_rate`, by autograd; normals, slopes, boxes and masks are constants."""
+    def vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid) -> torch.Tensor:
+        """Written down for curvature without nesting, which is the usual case; else by autograd."""
+        levels = self.regions.levels(u.shape[1])
+        if self.criterion == "region" or len(levels) > 1:
+            return self._by_autograd(u, grad, lambda v: self(v, grid))
+        (level,) = levels
         with torch.enable_grad():
             leaf = u.detach().requires_grad_()
-            return torch.autograd.grad(self.step_rate(leaf, grid, dt), leaf, grad)[0]
+            margins = level.margins(leaf)
+        plain = margins.detach()
+        seen = level.gathered(grad) * self._steepness(plain, grid)
+        return torch.autograd.grad(margins, leaf, largest_tangential_vector_jacobian(plain, seen, grid))[0]
+
+    def step_vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid, dt: float) -> torch.Tensor:
+        """Of `step_rate`; normals, slopes, boxes and masks are constants."""
+        if len(self.regions.levels(u.shape[1])) == 1:
+            return self.vector_jacobian(u, grad, grid)
+        return self._by_autograd(u, grad, lambda v: self.step_rate(v, grid, dt))
+
+    @staticmethod
+    def _by_autograd(
+        u: torch.Tensor, grad: torch.Tensor, rate_of: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        with torch.enable_grad():
+            leaf = u.detach().requires_grad_()
+            rate = rate_of(leaf)
+        return torch.autograd.grad(rate, leaf, grad)[0] if rate.requires_grad else torch.zeros_like(u)
 
     def largest_rate(self, grid: Grid, spatial_dims: int) -> float:
         """``5/8 / min h^2`` for curvature: along a level set it is heat in one dimension, of what the filter leaves.
@@ -158,12 +180,13 @@ class ConvexCurveMotion(EvolutionTerm):
 
     def _speed(self, level: Level, u: torch.Tensor, grid: Grid) -> torch.Tensor:
         """``m_t`` of each region of a level, ``B K H [W [D]]``."""
-        margins = level.margins(u)
         if self.criterion == "curvature":
+            margins = level.margins(u)
             return largest_tangential_derivative(margins, grid).relu() * self._steepness(margins, grid)
         with torch.no_grad():
-            where = self._concave(level.masks(u.detach()), grid).to(u.dtype)
-        return upwind_growth(margins, grid) * where
+            where = self._concave(level.masks(u.detach()), grid)
+        slope = u[:, : where.shape[1]] if _is_nowhere(where) else upwind_growth(level.margins(u), grid)
+        return slope * where.to(u.dtype)
 
     def _steepness(self, margins: torch.Tensor, grid: Grid) -> torch.Tensor:
         """0 where m is flat, 1 at an outline; the slope is that towards larger neighbours, so that pits are filled."""
@@ -185,4 +208,11 @@ class ConvexCurveMotion(EvolutionTerm):
         for box in sorted(boxes):
             found |= box_counts(organ, box) > math.prod(2 * r + 1 for r in box) / 2
         found &= ~organ
+        if _is_nowhere(found):
+            return found
         return found | (organ & dilated(found))
+
+
+def _is_nowhere(mask: torch.Tensor) -> bool:
+    """Whether a mask is known to be empty; on other devices than the CPU asking would wait for all work before."""
+    return mask.device.type == "cpu" and not bool(mask.any())
