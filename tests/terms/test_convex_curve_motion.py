@@ -75,7 +75,7 @@ def evolved(margin: torch.Tensor, criterion: Criterion, spacing: Spacing, dt: fl
 def test_convex_shapes_keep_their_volume(name: str, spacing: Spacing, criterion: Criterion) -> None:
     """Within 1 %; measured: not one voxel changes."""
     margin = convex(name, spacing)
-    steps = 1000 if len(spacing) == 2 else 30
+    steps = 300 if len(spacing) == 2 else 30
     after = evolved(margin, criterion, spacing, 0.1 * min(spacing) ** (2 if criterion == "curvature" else 1), steps)
     assert float((after > 0).sum() / (margin > 0).sum()) == pytest.approx(1.0, abs=0.01)
     assert torch.equal(after > 0, margin > 0)
@@ -91,8 +91,9 @@ def test_a_convex_organ_cut_by_the_border_of_the_image_stays(spacing: Spacing, c
     assert torch.equal(after > 0, margin > 0)
 
 
-@pytest.mark.parametrize("step", [0.1, 3.2], ids=["small steps", "the largest stable step"])
-@pytest.mark.parametrize("spacing", [PLANE, STRETCHED], ids=str)
+@pytest.mark.parametrize(
+    ("spacing", "step"), [(PLANE, 0.1), (PLANE, 3.2), (STRETCHED, 3.2)], ids=["small steps", "largest", "anisotropic"]
+)
 @pytest.mark.parametrize("name", ["L", "C", "dumb-bell", "bitten disc"])
 def test_curvature_closes_the_gap_to_convexity(name: str, spacing: Spacing, step: float) -> None:
     """At least 90 % of it in 4000 steps of 0.1 h^2, or the same time in steps of 3.2 h^2."""
