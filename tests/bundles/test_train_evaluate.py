@@ -243,8 +243,8 @@ def first_epoch(made: ConfigWorkflow) -> dict[str, list[Any]]:
         seen["weights"] += [{name: value.clone() for name, value in engine.network.state_dict().items()}]
 
     def batch(engine: Any) -> None:
-        seen["images"].append(engine.state.batch["image"].as_tensor())
-        seen["labels"].append(engine.state.batch["label"].as_tensor())
+        seen["images"].append(torch.as_tensor(engine.state.batch["image"]))
+        seen["labels"].append(torch.as_tensor(engine.state.batch["label"]))
 
     def loss(engine: Any) -> None:
         seen["losses"].append(float(engine.state.output[0]["loss"]))

@@ -30,9 +30,10 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Settings of trainings that are not run but end well."""
     calls: list[dict[str, Any]] = []
 
-    def done(self: BundleRun, configs: Any, overlays: Any, settings: Any) -> None:
+    def done(self: BundleRun, configs: Any, overlays: Any, settings: Any) -> float:
         calls.append({**self.settings, **settings})
         Path(settings["output_dir"]).mkdir(parents=True, exist_ok=True)
+        return 0.0
 
     monkeypatch.setattr(BundleRun, "_run", done)
     return calls
