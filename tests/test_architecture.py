@@ -26,7 +26,7 @@ BELOW = {
     "transforms": {"layers", "terms", "numerics", "convexity", "regions"},
     "metrics": {"numerics", "convexity", "regions", *COMMON},
     "handlers": {"metrics", *COMMON},
-    "peers": {"losses", "numerics", "regions"},  # methods of others, to compare with
+    "peers": {"losses", "transforms", "numerics", "regions"},  # methods of others, to compare with
     "data": {"transforms", "convexity", "regions", *COMMON},
     "report": COMMON,
     "resources": COMMON,

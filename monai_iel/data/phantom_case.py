@@ -111,4 +111,5 @@ def check_geometry(
 
 
 def case_name(case: int | str) -> str:
+    """The id of a case: itself, or of an index ``phantom_NNN``."""
     return case if isinstance(case, str) else f"phantom_{case:03d}"

@@ -6,29 +6,19 @@ import math
 from collections.abc import Sequence
 
 import torch
-from monai.losses import AsymmetricUnifiedFocalLoss, NACLLoss
-from monai.losses.unified_focal_loss import AsymmetricFocalLoss, AsymmetricFocalTverskyLoss
 from torch import nn
 from torch.nn.modules.loss import _Loss
 
 from monai_iel.layers.inverse_evolution import InverseEvolution
+from monai_iel.losses.wrapping import (
+    WITHOUT_CHANNEL,
+    checked_strength,
+    plain_tensor,
+    refuse_without_activation,
+    target_for,
+)
 
 __all__ = ["InverseEvolutionLoss"]
-
-# Losses that take probabilities and have no switch for an activation, and what takes logits instead.
-_TAKES_PROBABILITIES: dict[type[nn.Module], str] = {
-    nn.BCELoss: "BCEWithLogitsLoss",
-    nn.NLLLoss: "CrossEntropyLoss",
-    nn.KLDivLoss: "CrossEntropyLoss",
-    AsymmetricFocalLoss: "FocalLoss",
-    AsymmetricFocalTverskyLoss: "TverskyLoss(softmax=True)",
-    AsymmetricUnifiedFocalLoss: "DiceFocalLoss(softmax=True)",
-}
-
-_ROUNDING = 1e-6  # of a schedule that ends at 1
-
-# Losses whose class maps have no channel axis.
-_WITHOUT_CHANNEL = (nn.CrossEntropyLoss, NACLLoss)
 
 
 class InverseEvolutionLoss(_Loss):
@@ -116,9 +106,7 @@ class InverseEvolutionLoss(_Loss):
         Raises:
             ValueError: outside [0, 1].
         """
-        if not -_ROUNDING <= float(strength) <= 1 + _ROUNDING:
-            raise ValueError(f"strength must lie in [0, 1]; got {strength}")
-        self.strength = min(max(float(strength), 0.0), 1.0)
+        self.strength = checked_strength(strength)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The wrapped loss of the amplified logits."""
@@ -146,7 +134,7 @@ class InverseEvolutionLoss(_Loss):
                 f"input must be a tensor of logits, got {type(input).__name__}: for deep supervision use "
                 f"DeepSupervisionLoss(InverseEvolutionLoss(...)), with DeepSupervisionLoss outermost"
             )
-        without_channel = isinstance(self.loss, _WITHOUT_CHANNEL) and target.ndim == input.ndim - 1
+        without_channel = isinstance(self.loss, WITHOUT_CHANNEL) and target.ndim == input.ndim - 1
         found = target.shape[1:] if without_channel else target.shape[2:]
         if input.shape[2:] != found or (target.ndim != input.ndim and not without_channel):
             stacked = input.ndim == target.ndim + 1 and input.shape[3:] == target.shape[2:]
@@ -194,12 +182,6 @@ class InverseEvolutionLoss(_Loss):
         return f"strength={self.strength}"
 
 
-def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    as_tensor = getattr(tensor, "as_tensor", None)
-    plain: torch.Tensor = as_tensor() if as_tensor is not None else tensor
-    return plain
-
-
 def _is_level_of(size: Sequence[int], full: Sequence[int]) -> bool:
     """Whether strided convolutions turn ``full`` into ``size``: per axis ``full / 2^k``, rounded up or down."""
     if len(size) != len(full) or tuple(size) == tuple(full):
@@ -209,27 +191,3 @@ def _is_level_of(size: Sequence[int], full: Sequence[int]) -> bool:
         if halvings < 0 or m not in (n // 2**halvings, -(-n // 2**halvings)):
             return False
     return True
-
-
-def target_for(loss: nn.Module, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """What torch's own losses need and MONAI's already do: no channel axis and int64, or the logits' dtype."""
-    if isinstance(loss, _WITHOUT_CHANNEL):
-        if target.ndim == logits.ndim and target.shape[1] == 1 and logits.shape[1] > 1:
-            return target.squeeze(1).long()
-        return target.long() if target.ndim < logits.ndim else target.to(logits.dtype)
-    return target.to(logits.dtype) if isinstance(loss, nn.BCEWithLogitsLoss) or target.dtype == torch.bool else target
-
-
-def refuse_without_activation(loss: nn.Module) -> None:
-    for part in loss.modules():
-        for kind, instead in _TAKES_PROBABILITIES.items():
-            if isinstance(part, kind):
-                raise ValueError(f"{kind.__name__} takes probabilities, but the layer works on logits: use {instead}")
-        names = ("sigmoid", "softmax", "other_act")
-        # MaskedDiceLoss applies the activation itself and keeps it under other names.
-        switches = [getattr(part, f"pre_{name}", getattr(part, name, ...)) for name in names]
-        if ... not in switches and not any(switches):
-            raise ValueError(
-                f"{type(part).__name__} has no activation, so it would take the amplified logits for probabilities: "
-                f"give it softmax=True (exclusive classes) or sigmoid=True (one channel, or overlapping classes)"
-            )

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.loss import _Loss
 
-from monai_iel.losses.inverse_evolution_loss import plain_tensor, refuse_without_activation, target_for
+from monai_iel.losses.wrapping import checked_strength, plain_tensor, refuse_without_activation, target_for
 from monai_iel.numerics.grid import Grid
 from monai_iel.peers.penalties import Form, QuasiConcavityPenalty, not_negative
 
@@ -116,9 +116,7 @@ class QuasiConcavityLoss(_Loss):
         Raises:
             ValueError: outside [0, 1].
         """
-        if not -1e-6 <= float(strength) <= 1 + 1e-6:  # the rounding of a schedule that ends at 1
-            raise ValueError(f"strength must lie in [0, 1]; got {strength}")
-        self.strength = min(max(float(strength), 0.0), 1.0)
+        self.strength = checked_strength(strength)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The wrapped loss plus weight times the penalty."""

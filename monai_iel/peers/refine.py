@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
-from monai_iel.numerics.grid import Boundary, Grid, voxel_sizes
+from monai_iel.numerics.grid import Boundary, Grid
 from monai_iel.peers.penalties import Form, QuasiConcavityPenalty, not_negative, positive
+from monai_iel.transforms.evolution import grid_of_image
 
 __all__ = ["QuasiConcavityRefine", "QuasiConcavityRefineD", "QuasiConcavityRefineDict", "QuasiConcavityRefined"]
 
@@ -107,7 +107,8 @@ class QuasiConcavityRefine(Transform):
             )
         if not torch.isfinite(u).all():
             raise ValueError(f"{type(self).__name__} got logits that are not finite")
-        out = self._refined(u, self._grid_of(img, u.ndim - 1)).to(u.dtype)
+        grid = grid_of_image(img, u.ndim - 1, self.spacing, self.boundary)
+        out = self._refined(u, grid).to(u.dtype)
         if not torch.isfinite(out).all():
             raise ValueError(
                 f"{type(self).__name__} gave values that are not finite in {out.dtype}, from logits in "
@@ -135,13 +136,6 @@ class QuasiConcavityRefine(Transform):
                 (v.grad,) = torch.autograd.grad(voxels * objective, v)
                 descent.step()
             return v.detach()[0]
-
-    def _grid_of(self, img: NdarrayOrTensor, spatial_dims: int) -> Grid:
-        if self.spacing is not None:
-            return Grid(self.spacing, self.boundary)
-        if isinstance(img, MetaTensor):
-            return Grid(voxel_sizes(img.affine, spatial_dims)[0], self.boundary)
-        return Grid(1.0, self.boundary)
 
 
 class QuasiConcavityRefined(MapTransform):

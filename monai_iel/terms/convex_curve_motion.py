@@ -185,6 +185,7 @@ class ConvexCurveMotion(EvolutionTerm):
             return largest_tangential_derivative(margins, grid).relu() * self._steepness(margins, grid)
         with torch.no_grad():
             where = self._concave(level.masks(u.detach()), grid)
+        # Any slope will do where nothing moves, and that of the margins costs most of a step.
         slope = u[:, : where.shape[1]] if _is_nowhere(where) else upwind_growth(level.margins(u), grid)
         return slope * where.to(u.dtype)
 

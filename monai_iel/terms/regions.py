@@ -35,7 +35,8 @@ class Level:
         Above 0 where the region has more than half of the probability; with sigmoid it is the logit itself.
         """
         if self.sigmoid:
-            return self._channels(u, [c for region in self.regions for c in region])
+            channels = [c for region in self.regions for c in region]
+            return u if channels == list(range(u.shape[1])) else u[:, channels]
         found = []
         for region in self.regions:
             found.append(_logsumexp(u, region) - _logsumexp(u, self._rest(region)))
@@ -96,10 +97,6 @@ class Level:
     def _membership(self, u: torch.Tensor, region: tuple[int, ...]) -> torch.Tensor:
         inside = [float(c in region) for c in range(self.num_channels)]
         return u.new_tensor(inside).view(-1, *([1] * (u.ndim - 2)))
-
-    @staticmethod
-    def _channels(u: torch.Tensor, channels: list[int]) -> torch.Tensor:
-        return u if channels == list(range(u.shape[1])) else u[:, channels]
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ class Regions:
         """Number of levels."""
         return 1 if self.classes is None else 1 + max(_depth(region, self.classes) for region in self.classes)
 
-    @cached_property
+    @property
     def shown(self) -> list[list[int]] | None:
         """As a person writes it."""
         return None if self.classes is None else [list(region) for region in self.classes]

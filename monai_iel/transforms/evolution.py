@@ -17,7 +17,7 @@ from monai_iel.numerics.grid import Boundary, Grid, voxel_sizes
 from monai_iel.numerics.schemes import Scheme
 from monai_iel.terms.base import EvolutionTerm
 
-__all__ = ["EvolutionTransform", "EvolutionTransformd"]
+__all__ = ["EvolutionTransform", "EvolutionTransformd", "grid_of_image"]
 
 
 class EvolutionTransform(Transform, ABC):
@@ -69,7 +69,8 @@ class EvolutionTransform(Transform, ABC):
                     f"channel, {u.dtype}, values up to {int(u.max())}): use AsDiscrete(to_onehot=...) before it"
                 )
             u = u.float()
-        grid, computed = self._grid_of(img, u.ndim - 1), u if u.dtype == torch.float64 else u.float()
+        grid = grid_of_image(img, u.ndim - 1, self.spacing, self.boundary)
+        computed = u if u.dtype == torch.float64 else u.float()
         with torch.no_grad():
             out = self._evolved(computed.unsqueeze(0), grid).squeeze(0).to(u.dtype)
         if not torch.isfinite(out).all() and torch.isfinite(u).all():
@@ -81,12 +82,16 @@ class EvolutionTransform(Transform, ABC):
         result: NdarrayOrTensor = convert_to_dst_type(out, img, dtype=out.dtype)[0]
         return result
 
-    def _grid_of(self, img: NdarrayOrTensor, spatial_dims: int) -> Grid:
-        if self.spacing is not None:
-            return Grid(self.spacing, self.boundary)
-        if isinstance(img, MetaTensor):
-            return Grid(voxel_sizes(img.affine, spatial_dims)[0], self.boundary)
-        return Grid(1.0, self.boundary)
+
+def grid_of_image(
+    img: NdarrayOrTensor, spatial_dims: int, spacing: float | Sequence[float] | None, boundary: Boundary
+) -> Grid:
+    """The grid with the given spacing; where that is None, with the image's own (MetaTensor), or 1 mm."""
+    if spacing is not None:
+        return Grid(spacing, boundary)
+    if isinstance(img, MetaTensor):
+        return Grid(voxel_sizes(img.affine, spatial_dims)[0], boundary)
+    return Grid(1.0, boundary)
 
 
 class EvolutionTransformd(MapTransform):

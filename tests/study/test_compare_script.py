@@ -86,6 +86,6 @@ def test_methods_and_settings_are_chosen(script: ModuleType, compared: list[Pair
 
 
 def test_an_unknown_method_is_refused(script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="2"):
         script.main([str(tmp_path), "--only", "iel/haet"])
     assert "invalid choice: 'iel/haet'" in capsys.readouterr().err
