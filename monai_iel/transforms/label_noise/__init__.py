@@ -10,6 +10,16 @@ from monai_iel.transforms.label_noise.block import (
     BlockLabelNoiseDict,
 )
 from monai_iel.transforms.label_noise.bumps import BumpLabelNoise, BumpLabelNoiseD, BumpLabelNoised, BumpLabelNoiseDict
+from monai_iel.transforms.label_noise.composed import (
+    ChoiceLabelNoise,
+    ChoiceLabelNoiseD,
+    ChoiceLabelNoised,
+    ChoiceLabelNoiseDict,
+    SequentialLabelNoise,
+    SequentialLabelNoiseD,
+    SequentialLabelNoised,
+    SequentialLabelNoiseDict,
+)
 from monai_iel.transforms.label_noise.dictionary import LabelNoiseD, LabelNoised, LabelNoiseDict
 from monai_iel.transforms.label_noise.morphology import (
     MorphologyLabelNoise,
@@ -56,5 +66,13 @@ __all__ = [
     "BumpLabelNoised",
     "BumpLabelNoiseD",
     "BumpLabelNoiseDict",
+    "SequentialLabelNoise",
+    "SequentialLabelNoised",
+    "SequentialLabelNoiseD",
+    "SequentialLabelNoiseDict",
+    "ChoiceLabelNoise",
+    "ChoiceLabelNoised",
+    "ChoiceLabelNoiseD",
+    "ChoiceLabelNoiseDict",
     "label_noise_preset",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import json
-from abc import abstractmethod
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy, get_equivalent_dtype
 from numpy.typing import NDArray
 
-from monai_iel.transforms.label_noise.checks import check_whole
+from monai_iel.transforms.label_noise.checks import check_strength, check_whole
 
 __all__ = ["LabelNoise", "NoiseModel", "derive_generator", "name_case", "read_label", "write_label"]
 
@@ -110,9 +111,9 @@ class NoiseModel:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The arguments of the constructor except the seed."""
+        """The arguments of the constructor except seed and strength."""
         names = inspect.signature(type(self)).parameters
-        return {name: getattr(self, name) for name in names if name != "seed"}
+        return {name: getattr(self, name) for name in names if name not in ("seed", "strength")}
 
     def describe(self, case_id: str | int) -> dict[str, Any]:
         """Return what a manifest records of this noise for one case; ``json.dumps`` takes it."""
@@ -137,15 +138,21 @@ class LabelNoise(NoiseModel, Transform):
     """Base of the annotation-noise models that are fixed per case.
 
     A wrong annotation stays wrong in every epoch. So the noise is a function of (model, parameters, seed, case id) and
-    nothing else; it is not ``Randomizable``, and `CacheDataset` caches its result. Two noises in one chain with equal
-    model, parameters and seed draw the same numbers: give them different seeds.
+    of its strength; it is not ``Randomizable``, and `CacheDataset` caches its result. Two noises in one chain with
+    equal model, parameters and seed draw the same numbers: give them different seeds.
 
-    To add a model, write one file with one subclass: ``model`` (its name), ``__init__`` with keyword-only arguments and
-    ``seed=0``, and `corrupt`. All lengths are in mm, all loops over axes, so that 2D and 3D share the code. Its
-    dictionary twin hands an instance to `LabelNoised`.
+    The strength is a factor on what the model says it is (a length, a rate). It takes no part in the random numbers: at
+    twice the strength the same places are hit, twice as hard. `monai_iel.noisy_labels.calibrate` finds the strength
+    at which a noise does a given damage.
+
+    To add a model, write one file with one subclass: ``model`` (its name), ``__init__`` with keyword-only arguments,
+    ``seed=0`` and ``strength=1.0``, `corrupt`, and `max_strength` where there is one. All lengths are in mm, all loops
+    over axes, so that 2D and 3D share the code. `corrupt` draws the same numbers at every strength. Its dictionary
+    twin is a `NamedLabelNoised`.
 
     Args:
         seed: chooses another realisation of the noise for all cases.
+        strength: factor on what the model names, 0 or more; 0 leaves every label as it is.
 
     Shape:
         - label: ``1 H W [D]``, whole class numbers, any integer or float dtype; numpy array, torch tensor or
@@ -154,7 +161,7 @@ class LabelNoise(NoiseModel, Transform):
 
     Raises:
         ValueError: if the label has another shape, more than one channel, fractions, or drawn classes that its dtype
-            cannot hold.
+            cannot hold; if the strength exceeds `max_strength`.
         TypeError: if the label is no array, or the case id neither text nor a whole number.
 
     The numbers come from `numpy.random.default_rng`; NumPy promises its streams within a version, and states every
@@ -166,41 +173,69 @@ class LabelNoise(NoiseModel, Transform):
         >>> class Shift(LabelNoise):
         ...     '''Every annotation is displaced by 0 to `most` voxels along the first axis.'''
         ...     model = "shift"
-        ...     def __init__(self, *, most, seed=0):
-        ...         super().__init__(seed=seed)
+        ...     def __init__(self, *, most, seed=0, strength=1.0):
+        ...         super().__init__(seed=seed, strength=strength)
         ...         self.most = most
         ...     def corrupt(self, label, spacing, rng):
-        ...         return np.roll(label, rng.integers(0, self.most + 1), axis=0)
+        ...         return np.roll(label, round(self.strength * rng.integers(0, self.most + 1)), axis=0)
         >>> noise = Shift(most=3)
         >>> disc, ball = np.zeros((1, 8, 8)), np.zeros((1, 8, 8, 8))
         >>> noise(disc, "case-1").shape, noise(ball, "case-1").shape
         ((1, 8, 8), (1, 8, 8, 8))
         >>> noise.describe("case-1")
-        {'case': 'case-1', 'model': 'shift', 'parameters': {'most': 3}, 'seed': 0}
+        {'case': 'case-1', 'model': 'shift', 'parameters': {'most': 3}, 'seed': 0, 'strength': 1.0}
     """
 
     backend = [TransformBackends.NUMPY]  # noqa: RUF012  (MONAI's own class attribute)
 
-    def __init__(self, *, seed: int = 0) -> None:
+    def __init__(self, *, seed: int = 0, strength: float = 1.0) -> None:
         self.seed = check_whole("seed", seed)
+        self.strength = check_strength("strength", strength)
+
+    @property
+    def max_strength(self) -> float:
+        """The strength from which on the noise can do no more; infinity where it has no such limit."""
+        return math.inf
+
+    def at_strength(self, strength: float) -> Self:
+        """Return the same noise, with the same random numbers, at another strength."""
+        other = copy.copy(self)
+        other.strength = check_strength("strength", strength)
+        return other
+
+    def describe(self, case_id: str | int) -> dict[str, Any]:
+        """Return what a manifest records of this noise for one case; ``json.dumps`` takes it."""
+        return {**super().describe(case_id), "strength": self.strength}
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.strength == 1.0 else f"{super().__repr__()[:-1]}, strength={self.strength!r})"
 
     def __call__(self, label: NdarrayOrTensor, case_id: str | int) -> NdarrayOrTensor:
         """Return the noisy copy of the label that belongs to ``case_id``."""
         clean, spacing = read_label(label)
-        return write_label(self.corrupt(clean, spacing, self.generator(case_id)), label)
+        return write_label(self.corrupt_case(clean, spacing, case_id), label)
+
+    def corrupt_case(
+        self, label: NDArray[np.int32], spacing: tuple[float, ...], case_id: str | int
+    ) -> NDArray[np.int32]:
+        """Return the noisy class map of one case; ``label``, of shape ``H W [D]``, may be written into."""
+        if self.strength > self.max_strength * (1 + 1e-9):
+            raise ValueError(f"strength is {self.strength}, but {self!r} can do no more than at {self.max_strength:g}")
+        rng = self.generator(case_id)
+        return label if self.strength == 0 else self.corrupt(label, spacing, rng)
 
     def generator(self, case_id: str | int) -> np.random.Generator:
         """Return the random numbers of one case: the only source of chance in all models."""
         return derive_generator(self.model, self.parameters, self.seed, check_case_id(case_id))
 
-    @abstractmethod
     def corrupt(
         self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
     ) -> NDArray[np.int32]:
-        """Return the noisy class map.
+        """Return the noisy class map at `strength`, which is above 0.
 
         Args:
             label: class map of shape ``H W [D]``, a copy that may be written into.
             spacing: voxel size in mm along each axis of ``label``.
             rng: the case's random numbers; draw from nothing else.
         """
+        raise NotImplementedError(f"{type(self).__name__} has no method corrupt(label, spacing, rng)")

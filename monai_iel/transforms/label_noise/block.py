@@ -6,12 +6,11 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from monai.config import KeysCollection
 from numpy.typing import NDArray
 
 from monai_iel.transforms.label_noise.base import LabelNoise
-from monai_iel.transforms.label_noise.checks import check_fraction, check_whole, check_within
-from monai_iel.transforms.label_noise.dictionary import LabelNoised
+from monai_iel.transforms.label_noise.checks import check_fraction, check_whole, check_within, reach_all
+from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 
 __all__ = [
     "BlockLabelNoise",
@@ -52,6 +51,7 @@ class BlockLabelNoise(LabelNoise):
         keep: probability that a block keeps its classes; 0.5 to 0.9 published.
         num_classes: number of classes, background included.
         seed: chooses another realisation.
+        strength: factor on the share of blocks that are lost.
 
     Shape:
         - label and output: ``1 H W [D]``, see `LabelNoise`.
@@ -75,40 +75,30 @@ class BlockLabelNoise(LabelNoise):
 
     model: ClassVar[str] = "block"
 
-    def __init__(self, *, scale: int, keep: float, num_classes: int, seed: int = 0) -> None:
-        super().__init__(seed=seed)
+    def __init__(self, *, scale: int, keep: float, num_classes: int, seed: int = 0, strength: float = 1.0) -> None:
+        super().__init__(seed=seed, strength=strength)
         self.scale = check_whole("scale", scale, minimum=1)
         self.keep = check_fraction("keep", keep)
         self.num_classes = check_whole("num_classes", num_classes, minimum=2)
+
+    @property
+    def max_strength(self) -> float:
+        """All blocks are lost."""
+        return reach_all(1 - self.keep)
 
     def corrupt(
         self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
     ) -> NDArray[np.int32]:
         """Redraw the classes of the blocks that are not kept; ``spacing`` is not used."""
         check_within(label, self.num_classes)
-        lost = fill_blocks(rng.random(block_grid(label.shape, self.scale)) >= self.keep, self.scale, label.shape)
+        keep = 1 - self.strength * (1 - self.keep)
+        lost = fill_blocks(rng.random(block_grid(label.shape, self.scale)) >= keep, self.scale, label.shape)
         label[lost] = rng.integers(self.num_classes, size=np.count_nonzero(lost))
         return label
 
 
-class BlockLabelNoised(LabelNoised):
-    """Dictionary form of `BlockLabelNoise`.
-
-    Args:
-        keys: the label or labels.
-        scale: edge of a block in voxels.
-        keep: probability that a block keeps its classes.
-        num_classes: number of classes, background included.
-        seed: chooses another realisation.
-        case_key: where the case id stands in the dictionary.
-        allow_missing_keys: whether a missing label is skipped.
-
-    Shape:
-        - ``data[key]``: ``1 H W [D]``.
-
-    Raises:
-        KeyError: if ``data`` has no case id.
-        ValueError: if a parameter is out of range or a label does not fit.
+class BlockLabelNoised(NamedLabelNoised):
+    """Dictionary form of `BlockLabelNoise`, whose parameters it takes; the other arguments: `LabelNoised`.
 
     Example::
 
@@ -120,19 +110,7 @@ class BlockLabelNoised(LabelNoised):
         (1, 6, 6, 6)
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        *,
-        scale: int,
-        keep: float,
-        num_classes: int,
-        seed: int = 0,
-        case_key: str = "case_id",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        noise = BlockLabelNoise(scale=scale, keep=keep, num_classes=num_classes, seed=seed)
-        super().__init__(keys, noise, case_key=case_key, allow_missing_keys=allow_missing_keys)
+    noise_type = BlockLabelNoise
 
 
 BlockLabelNoiseD = BlockLabelNoiseDict = BlockLabelNoised

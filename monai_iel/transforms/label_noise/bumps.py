@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
-from monai.config import KeysCollection
 from monai.utils import look_up_option
 from numpy.typing import NDArray
 
 from monai_iel.transforms.label_noise.base import LabelNoise
 from monai_iel.transforms.label_noise.checks import check_classes, check_fraction, check_range, check_whole
-from monai_iel.transforms.label_noise.dictionary import LabelNoised
+from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 from monai_iel.transforms.label_noise.geometry import (
     Mask,
     ball_around,
@@ -57,6 +56,7 @@ class BumpLabelNoise(LabelNoise):
         classes: foreground classes to treat one by one, None for all that the label holds, or "foreground" for their
             union.
         seed: chooses another realisation.
+        strength: factor on the radius.
 
     Shape:
         - label and output: ``1 H W [D]``, see `LabelNoise`.
@@ -91,8 +91,9 @@ class BumpLabelNoise(LabelNoise):
         mode: Mode = "both",
         classes: Classes = None,
         seed: int = 0,
+        strength: float = 1.0,
     ) -> None:
-        super().__init__(seed=seed)
+        super().__init__(seed=seed, strength=strength)
         self.radius = check_range("radius", radius)
         if (count is None) == (fraction is None):
             raise ValueError(f"count is {count} and fraction is {fraction}, expected exactly one of the two")
@@ -120,11 +121,13 @@ class BumpLabelNoise(LabelNoise):
             return label
         number = min(self._draw_count(len(edge), rng), len(edge))
         centres = edge[rng.choice(len(edge), size=number, replace=False)]
-        radii = rng.uniform(*self.radius, size=number)
+        radii = self.strength * rng.uniform(*self.radius, size=number)
         adds = rng.random(number) < {"add": 1.0, "remove": 0.0, "both": 0.5}[self.mode]
 
         # All that can change, and one voxel more, so that the nearest outside voxel is seen where only bites are taken.
-        box = box_around(region, tuple(max(1, reach) for reach in voxels_within(self.radius[1], spacing)))
+        box = box_around(
+            region, tuple(max(1, reach) for reach in voxels_within(self.strength * self.radius[1], spacing))
+        )
         old = region[box]
         new = _apply_balls(old, centres - [side.start for side in box], radii, adds, spacing)
         noisy = label.copy()
@@ -170,27 +173,8 @@ def _apply_balls(
     return new
 
 
-class BumpLabelNoised(LabelNoised):
-    """Dictionary form of `BumpLabelNoise`.
-
-    Args:
-        keys: the label or labels.
-        radius: (min, max) of the balls' radii in mm, or one number.
-        count: number of balls per region, or (min, max). Either this or ``fraction``.
-        fraction: number of balls as a fraction of the edge voxels.
-        mode: "add", "remove" or "both".
-        classes: foreground classes to treat one by one, None for all that the label holds, or "foreground" for their
-            union.
-        seed: chooses another realisation.
-        case_key: where the case id stands in the dictionary.
-        allow_missing_keys: whether a missing label is skipped.
-
-    Shape:
-        - ``data[key]``: ``1 H W [D]``.
-
-    Raises:
-        KeyError: if ``data`` has no case id.
-        ValueError: if a parameter is out of range or a label is no class map.
+class BumpLabelNoised(NamedLabelNoised):
+    """Dictionary form of `BumpLabelNoise`, whose parameters it takes; the other arguments: `LabelNoised`.
 
     Example::
 
@@ -202,21 +186,7 @@ class BumpLabelNoised(LabelNoised):
         (1, 6, 6, 6)
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        *,
-        radius: float | Sequence[float],
-        count: int | Sequence[int] | None = None,
-        fraction: float | None = None,
-        mode: Mode = "both",
-        classes: Classes = None,
-        seed: int = 0,
-        case_key: str = "case_id",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        noise = BumpLabelNoise(radius=radius, count=count, fraction=fraction, mode=mode, classes=classes, seed=seed)
-        super().__init__(keys, noise, case_key=case_key, allow_missing_keys=allow_missing_keys)
+    noise_type = BumpLabelNoise
 
 
 BumpLabelNoiseD = BumpLabelNoiseDict = BumpLabelNoised

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_classes", "check_fraction", "check_range", "check_whole", "check_within"]
+__all__ = [
+    "check_classes",
+    "check_fraction",
+    "check_range",
+    "check_strength",
+    "check_whole",
+    "check_within",
+    "reach_all",
+]
 
 
 def check_whole(name: str, value: Any, minimum: int | None = None) -> int:
@@ -28,6 +36,13 @@ def check_fraction(name: str, value: float) -> float:
     """Return ``value`` as a Python float in [0, 1], or raise a ValueError that names the argument."""
     if not 0.0 <= value <= 1.0:  # also false for NaN
         raise ValueError(f"{name} is {value}, expected a fraction between 0 and 1 (10 % is 0.1)")
+    return float(value)
+
+
+def check_strength(name: str, value: float) -> float:
+    """Return ``value`` as a finite Python float of 0 or more, or raise a ValueError that names the argument."""
+    if not 0.0 <= value < math.inf:  # also false for NaN
+        raise ValueError(f"{name} is {value}, expected a finite number of 0 or more")
     return float(value)
 
 
@@ -59,3 +74,8 @@ def check_within(label: NDArray[np.int32], num_classes: int) -> None:
             f"label holds classes from {low} to {high}, but num_classes={num_classes} expects 0 to {num_classes - 1}; "
             "raise num_classes, or map the label to its classes first (an instance map with label > 0)"
         )
+
+
+def reach_all(share: float) -> float:
+    """Return the strength at which a share of what may be hit becomes all of it; infinity for a share of 0."""
+    return 1 / share if share > 0 else math.inf

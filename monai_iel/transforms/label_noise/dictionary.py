@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from monai_iel.transforms.label_noise.base import LabelNoise, name_case
 
-__all__ = ["LabelNoiseD", "LabelNoiseDict", "LabelNoised"]
+__all__ = ["LabelNoiseD", "LabelNoiseDict", "LabelNoised", "NamedLabelNoised"]
 
 
 class LabelNoised(MapTransform):
@@ -73,3 +73,36 @@ class LabelNoised(MapTransform):
 
 
 LabelNoiseD = LabelNoiseDict = LabelNoised
+
+
+class NamedLabelNoised(LabelNoised):
+    """Base of the dictionary forms that have a name of their own: a `LabelNoised` that makes its noise itself.
+
+    A subclass sets ``noise_type``.
+
+    Args:
+        keys: the label or labels.
+        case_key: where the case id stands in the dictionary.
+        allow_missing_keys: whether a missing label is skipped.
+        **parameters: those of the noise.
+
+    Shape:
+        - ``data[key]``: ``1 H W [D]``.
+
+    Raises:
+        KeyError: if ``data`` has no case id.
+        ValueError: if a parameter is out of range or a label does not fit.
+    """
+
+    noise_type: ClassVar[type[LabelNoise]]
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        *,
+        case_key: str = "case_id",
+        allow_missing_keys: bool = False,
+        **parameters: Any,
+    ) -> None:
+        noise = self.noise_type(**parameters)
+        super().__init__(keys, noise, case_key=case_key, allow_missing_keys=allow_missing_keys)

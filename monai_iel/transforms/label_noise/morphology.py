@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from monai.config import KeysCollection
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from monai_iel.transforms.label_noise.base import LabelNoise
 from monai_iel.transforms.label_noise.checks import check_classes, check_fraction, check_range
-from monai_iel.transforms.label_noise.dictionary import LabelNoised
+from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 from monai_iel.transforms.label_noise.geometry import ROUNDING, box_around, foreground_classes, voxels_within
 
 __all__ = [
@@ -55,6 +54,7 @@ class MorphologyLabelNoise(LabelNoise):
             skipped.
         allow_vanish: whether an erosion may delete a class.
         seed: chooses another realisation.
+        strength: factor on the radius.
 
     Shape:
         - label and output: ``1 H W [D]``, see `LabelNoise`.
@@ -87,8 +87,9 @@ class MorphologyLabelNoise(LabelNoise):
         classes: Sequence[int] | None = None,
         allow_vanish: bool = False,
         seed: int = 0,
+        strength: float = 1.0,
     ) -> None:
-        super().__init__(seed=seed)
+        super().__init__(seed=seed, strength=strength)
         self.radius = check_range("radius", radius)
         self.dilate_probability = check_fraction("dilate_probability", dilate_probability)
         self.erode_probability = check_fraction("erode_probability", erode_probability)
@@ -106,7 +107,7 @@ class MorphologyLabelNoise(LabelNoise):
         """Dilate, erode or leave each class, in ascending order."""
         for number in self.classes or foreground_classes(label):
             # Both numbers are drawn in any case, so that a class's radius does not depend on what became of the others.
-            action, radius = rng.random(), rng.uniform(*self.radius)
+            action, radius = rng.random(), self.strength * rng.uniform(*self.radius)
             if action < self.dilate_probability:
                 label = dilate(label, number, radius, spacing)
             elif action < self.dilate_probability + self.erode_probability:
@@ -146,26 +147,8 @@ def erode(
     return noisy
 
 
-class MorphologyLabelNoised(LabelNoised):
-    """Dictionary form of `MorphologyLabelNoise`.
-
-    Args:
-        keys: the label or labels.
-        radius: (min, max) of the distance in mm, or one number.
-        dilate_probability: probability that a class is dilated.
-        erode_probability: probability that a class is eroded.
-        classes: foreground classes to treat; None means all that the label holds.
-        allow_vanish: whether an erosion may delete a class.
-        seed: chooses another realisation.
-        case_key: where the case id stands in the dictionary.
-        allow_missing_keys: whether a missing label is skipped.
-
-    Shape:
-        - ``data[key]``: ``1 H W [D]``.
-
-    Raises:
-        KeyError: if ``data`` has no case id.
-        ValueError: if a parameter is out of range or a label is no class map.
+class MorphologyLabelNoised(NamedLabelNoised):
+    """Dictionary form of `MorphologyLabelNoise`, whose parameters it takes; the other arguments: `LabelNoised`.
 
     Example::
 
@@ -177,28 +160,7 @@ class MorphologyLabelNoised(LabelNoised):
         (1, 6, 6, 6)
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        *,
-        radius: float | Sequence[float],
-        dilate_probability: float = 0.5,
-        erode_probability: float = 0.5,
-        classes: Sequence[int] | None = None,
-        allow_vanish: bool = False,
-        seed: int = 0,
-        case_key: str = "case_id",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        noise = MorphologyLabelNoise(
-            radius=radius,
-            dilate_probability=dilate_probability,
-            erode_probability=erode_probability,
-            classes=classes,
-            allow_vanish=allow_vanish,
-            seed=seed,
-        )
-        super().__init__(keys, noise, case_key=case_key, allow_missing_keys=allow_missing_keys)
+    noise_type = MorphologyLabelNoise
 
 
 MorphologyLabelNoiseD = MorphologyLabelNoiseDict = MorphologyLabelNoised

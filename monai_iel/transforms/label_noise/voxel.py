@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from monai.config import KeysCollection
 from numpy.typing import NDArray
 
 from monai_iel.transforms.label_noise.base import LabelNoise
-from monai_iel.transforms.label_noise.checks import check_fraction, check_whole, check_within
-from monai_iel.transforms.label_noise.dictionary import LabelNoised
+from monai_iel.transforms.label_noise.checks import check_fraction, check_whole, check_within, reach_all
+from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 
 __all__ = ["VoxelLabelNoise", "VoxelLabelNoiseD", "VoxelLabelNoiseDict", "VoxelLabelNoised"]
 
@@ -26,6 +25,7 @@ class VoxelLabelNoise(LabelNoise):
         rate: probability that a voxel changes; 0.05 to 0.3 is usual.
         num_classes: number of classes, background included.
         seed: chooses another realisation.
+        strength: factor on the rate.
 
     Shape:
         - label and output: ``1 H W [D]``, see `LabelNoise`.
@@ -48,40 +48,30 @@ class VoxelLabelNoise(LabelNoise):
 
     model: ClassVar[str] = "voxel"
 
-    def __init__(self, *, rate: float, num_classes: int, seed: int = 0) -> None:
-        super().__init__(seed=seed)
+    def __init__(self, *, rate: float, num_classes: int, seed: int = 0, strength: float = 1.0) -> None:
+        super().__init__(seed=seed, strength=strength)
         self.rate = check_fraction("rate", rate)
         self.num_classes = check_whole("num_classes", num_classes, minimum=2)
+
+    @property
+    def max_strength(self) -> float:
+        """All voxels change."""
+        return reach_all(self.rate)
 
     def corrupt(
         self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
     ) -> NDArray[np.int32]:
         """Change each voxel with probability ``rate``; ``spacing`` is not used."""
         check_within(label, self.num_classes)
-        hit = rng.random(label.shape) < self.rate
+        hit = rng.random(label.shape) < self.strength * self.rate
         # A step of 1 .. num_classes - 1 around the ring of classes never returns to the true one.
         steps = rng.integers(1, self.num_classes, size=np.count_nonzero(hit))
         label[hit] = (label[hit] + steps) % self.num_classes
         return label
 
 
-class VoxelLabelNoised(LabelNoised):
-    """Dictionary form of `VoxelLabelNoise`.
-
-    Args:
-        keys: the label or labels.
-        rate: probability that a voxel changes.
-        num_classes: number of classes, background included.
-        seed: chooses another realisation.
-        case_key: where the case id stands in the dictionary.
-        allow_missing_keys: whether a missing label is skipped.
-
-    Shape:
-        - ``data[key]``: ``1 H W [D]``.
-
-    Raises:
-        KeyError: if ``data`` has no case id.
-        ValueError: if a parameter is out of range or a label does not fit.
+class VoxelLabelNoised(NamedLabelNoised):
+    """Dictionary form of `VoxelLabelNoise`, whose parameters it takes; the other arguments: `LabelNoised`.
 
     Example::
 
@@ -93,18 +83,7 @@ class VoxelLabelNoised(LabelNoised):
         64
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        *,
-        rate: float,
-        num_classes: int,
-        seed: int = 0,
-        case_key: str = "case_id",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        noise = VoxelLabelNoise(rate=rate, num_classes=num_classes, seed=seed)
-        super().__init__(keys, noise, case_key=case_key, allow_missing_keys=allow_missing_keys)
+    noise_type = VoxelLabelNoise
 
 
 VoxelLabelNoiseD = VoxelLabelNoiseDict = VoxelLabelNoised

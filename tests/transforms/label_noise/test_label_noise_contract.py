@@ -23,10 +23,12 @@ from monai_iel.transforms.label_noise import (
     BlockLabelNoise,
     BlockLabelNoised,
     BumpLabelNoise,
+    ChoiceLabelNoise,
     LabelNoise,
     LabelNoised,
     MorphologyLabelNoise,
     RandBlockLabelNoise,
+    SequentialLabelNoise,
     VoxelLabelNoise,
 )
 
@@ -39,10 +41,22 @@ NOISES = [
     BumpLabelNoise(radius=(1, 4), fraction=0.1),
     BumpLabelNoise(radius=(3, 6), count=(1, 3), mode="remove", classes="foreground"),
 ]
-every_noise = pytest.mark.parametrize("noise", NOISES, ids=lambda noise: noise.model)
+COMPOSED = [
+    SequentialLabelNoise(noises=[BumpLabelNoise(radius=(1, 4), fraction=0.1), MorphologyLabelNoise(radius=(1, 2))]),
+    ChoiceLabelNoise(noises=[MorphologyLabelNoise(radius=(1, 3)), BumpLabelNoise(radius=3, count=2)], weights=[1, 3]),
+]
+one_noise = pytest.mark.parametrize("noise", NOISES, ids=lambda noise: noise.model)
+every_noise = pytest.mark.parametrize("noise", [*NOISES, *COMPOSED], ids=lambda noise: noise.model)
+
+
+def arguments(noise: LabelNoise) -> dict:
+    """What the constructor takes except seed and strength."""
+    return {**noise.parameters, **({"noises": noise.noises} if hasattr(noise, "noises") else {})}
 
 
 def reseeded(noise: LabelNoise, seed: int) -> LabelNoise:
+    if hasattr(noise, "noises"):
+        return type(noise)(**{**arguments(noise), "noises": [reseeded(part, seed) for part in noise.noises]}, seed=seed)
     return type(noise)(**noise.parameters, seed=seed)
 
 
@@ -80,12 +94,13 @@ def test_noise_is_the_same_in_another_process_with_another_hash_seed():
     # The folder is no package: load this very file by its path.
     code = (
         f"import importlib.util as u; s = u.spec_from_file_location('contract', {__file__!r}); "
-        "m = u.module_from_spec(s); s.loader.exec_module(m); print([m.fingerprint(n) for n in m.NOISES])"
+        "m = u.module_from_spec(s); s.loader.exec_module(m); "
+        "print([m.fingerprint(n) for n in [*m.NOISES, *m.COMPOSED]])"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": str(REPO)}
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.strip().splitlines()[-1] == str([fingerprint(noise) for noise in NOISES])
+    assert run.stdout.strip().splitlines()[-1] == str([fingerprint(noise) for noise in [*NOISES, *COMPOSED]])
 
 
 def test_the_case_numbers_are_those_of_a_written_down_recipe():
@@ -181,24 +196,58 @@ def test_pickled_bytes_differ_for_every_parameter():
     assert len({pickle.dumps(MorphologyLabelNoise(**variant)) for variant in variants}) == len(variants)
 
 
-@every_noise
+@one_noise
 def test_the_description_holds_all_that_makes_the_noise_and_fits_into_json(noise):
     record = json.loads(json.dumps(noise.describe(7)))
     assert record["case"] == "7"
     assert record["model"] == noise.model
-    assert record["seed"] == 0
+    assert (record["seed"], record["strength"]) == (0, 1.0)
     rebuilt = type(noise)(**record["parameters"], seed=record["seed"])
     assert fingerprint(rebuilt) == fingerprint(noise)
 
 
 def test_the_repr_names_the_parameters():
     assert repr(NOISES[0]) == "BlockLabelNoise(scale=2, keep=0.8, num_classes=3, seed=0)"
+    assert repr(NOISES[0].at_strength(2)) == "BlockLabelNoise(scale=2, keep=0.8, num_classes=3, seed=0, strength=2.0)"
+
+
+@every_noise
+def test_strength_0_changes_nothing_and_more_strength_changes_more(noise):
+    names = [f"case-{number}" for number in range(8)]
+    changed = [
+        sum(np.count_nonzero(noise.at_strength(strength)(VOLUME, name) != VOLUME) for name in names)
+        for strength in (0, 0.3, 0.6, 1)
+    ]
+    assert changed[0] == 0
+    assert changed == sorted(changed)
+    assert changed[1] < changed[3]
+
+
+@every_noise
+def test_another_strength_is_another_noise_for_caches_and_manifests(noise):
+    weaker = noise.at_strength(0.5)
+    assert (noise.strength, weaker.strength) == (1.0, 0.5)
+    assert weaker.describe("a")["strength"] == 0.5
+    assert pickle.dumps(weaker) != pickle.dumps(noise)
+    assert np.array_equal(weaker.generator("a").random(3), noise.generator("a").random(3))
+
+
+@pytest.mark.parametrize("strength", [-0.1, np.nan, np.inf])
+def test_a_strength_that_is_none_is_refused(strength):
+    with pytest.raises(ValueError, match=r"strength is .*, expected a finite number of 0 or more"):
+        NOISES[0].at_strength(strength)
+
+
+def test_more_than_all_is_refused():
+    assert NOISES[0].max_strength == pytest.approx(5)
+    with pytest.raises(ValueError, match=r"case 'a': strength is 6.0, but BlockLabelNoise.*can do no more than at 5"):
+        LabelNoised("label", NOISES[0].at_strength(6))({"label": IMAGE, "case_id": "a"})
 
 
 @every_noise
 def test_the_dictionary_form_gives_what_the_array_form_gives(noise):
     twin = getattr(package, type(noise).__name__ + "d")
-    transform = twin(["label", "second"], **noise.parameters, case_key="name")
+    transform = twin(["label", "second"], **arguments(noise), case_key="name")
     data = {"label": VOLUME, "second": IMAGE, "image": IMAGE, "name": "case-3"}
     result = transform(data)
     assert np.array_equal(result["label"], noise(VOLUME, "case-3"))
