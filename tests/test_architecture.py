@@ -29,12 +29,27 @@ BELOW = {
     "peers": {"losses", "transforms", "numerics", "regions"},  # methods of others, to compare with
     "data": {"transforms", "convexity", "regions", *COMMON},
     "report": COMMON,
+    "check": {"data", "report", "", *COMMON},
+    "noisy_labels": {"transforms", "data", "report", "", *COMMON},
     "resources": COMMON,
     "study": {
         *("data", "report", "resources", "losses", "transforms", "metrics", "handlers", "peers", "convexity", ""),
         *COMMON,
     },
-    "cli": {"peers", "data", "report", "resources", "study", "", *COMMON},
+    "verify": {"data", "study", *COMMON},
+    "cli": {
+        "check",
+        "noisy_labels",
+        "transforms",
+        "verify",
+        "peers",
+        "data",
+        "report",
+        "resources",
+        "study",
+        "",
+        *COMMON,
+    },
     "files": set(),
     "visualize": set(),
 }
@@ -53,9 +68,18 @@ RandBlockLabelNoise RandBlockLabelNoised RandBlockLabelNoiseD RandBlockLabelNois
 VoxelLabelNoise VoxelLabelNoised VoxelLabelNoiseD VoxelLabelNoiseDict
 MorphologyLabelNoise MorphologyLabelNoised MorphologyLabelNoiseD MorphologyLabelNoiseDict
 BumpLabelNoise BumpLabelNoised BumpLabelNoiseD BumpLabelNoiseDict
+AreaRatioLabelNoise AreaRatioLabelNoised AreaRatioLabelNoiseD AreaRatioLabelNoiseDict
+ElasticLabelNoise ElasticLabelNoised ElasticLabelNoiseD ElasticLabelNoiseDict
+AffineLabelNoise AffineLabelNoised AffineLabelNoiseD AffineLabelNoiseDict
+OutlineLabelNoise OutlineLabelNoised OutlineLabelNoiseD OutlineLabelNoiseDict
+MarkovLabelNoise MarkovLabelNoised MarkovLabelNoiseD MarkovLabelNoiseDict
+SliceLabelNoise SliceLabelNoised SliceLabelNoiseD SliceLabelNoiseDict
+InstanceLabelNoise InstanceLabelNoised InstanceLabelNoiseD InstanceLabelNoiseDict
+ClassLabelNoise ClassLabelNoised ClassLabelNoiseD ClassLabelNoiseDict
+UnknownLabelNoise UnknownLabelNoised UnknownLabelNoiseD UnknownLabelNoiseDict
 SequentialLabelNoise SequentialLabelNoised SequentialLabelNoiseD SequentialLabelNoiseDict
 ChoiceLabelNoise ChoiceLabelNoised ChoiceLabelNoiseD ChoiceLabelNoiseDict
-label_noise_preset
+label_noise_preset label_noise_of_preset
 PhysicalHausdorffDistanceMetric compute_physical_hausdorff_distance
 PhysicalSurfaceDiceMetric compute_physical_surface_dice
 MissCountMetric compute_misses

@@ -66,7 +66,12 @@ def test_the_wheel_carries_the_bundles_and_the_overlays(wheel: Path) -> None:
 
 def test_the_wheel_carries_types_template_and_licence(wheel: Path) -> None:
     names = contents(wheel)
-    assert {"monai_iel/py.typed", "monai_iel/report/page.html.j2", "monai_iel/cli.py"} <= names
+    assert {
+        "monai_iel/py.typed",
+        "monai_iel/report/page.html.j2",
+        "monai_iel/cli/__init__.py",
+        "monai_iel/verify/metadata.schema.json",
+    } <= names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 

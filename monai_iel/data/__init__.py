@@ -13,6 +13,7 @@ from monai_iel.data.prepare import (
     prepare_refuge,
     prepare_wbc,
 )
+from monai_iel.data.seeded_cache import SeededCacheDataset, SeededSampler
 from monai_iel.data.splits import sort_by_hash, split_by_hash
 
 __all__ = [
@@ -35,4 +36,6 @@ __all__ = [
     "prepare_dsb2018",
     "prepare_refuge",
     "prepare_wbc",
+    "SeededCacheDataset",
+    "SeededSampler",
 ]

@@ -11,7 +11,21 @@ from tqdm import tqdm
 
 from monai_iel.data.files import AFFINE_TOLERANCE, CaseError, ImageFile, MissingCaseFileError, open_image
 
-__all__ = ["CaseError", "MissingCaseFileError", "check_case", "check_cases"]
+__all__ = [
+    "MAX_PROBLEMS",
+    "CaseError",
+    "MissingCaseFileError",
+    "check_case",
+    "check_cases",
+    "check_classes",
+    "check_finite",
+    "check_image_mode",
+    "check_label_mode",
+    "check_pair",
+    "check_whole",
+    "raise_together",
+    "spatial_shape",
+]
 
 MAX_PROBLEMS = 20
 
@@ -51,16 +65,18 @@ def check_case(
     if spatial_dims not in (2, 3):
         raise ValueError(f"spatial_dims is {spatial_dims!r}; expected 2 or 3")
     image = open_image(Path(entry["image"]))
-    _check_mode(image, _IMAGE_MODES, "an image is grey or RGB")
-    image_shape = _spatial_shape(image, spatial_dims, in_channels)
+    check_image_mode(image)
+    image_shape = spatial_shape(image, spatial_dims, in_channels)
     label = None
     if entry.get("label"):
         label = open_image(Path(entry["label"]))
-        _check_mode(label, _LABEL_MODES, "a label holds one class number per pixel")
-        _check_geometry(image, image_shape, label, _spatial_shape(label, spatial_dims, 1))
-    _check_image_values(image)
+        check_label_mode(label)
+        check_pair(image, image_shape, label, spatial_shape(label, spatial_dims, 1))
+    check_finite(image, image.read())
     if label is not None:
-        _check_label_values(label, num_classes)
+        values = label.read()
+        check_whole(label, values)
+        check_classes(label, int(values.min()), int(values.max()), num_classes)
 
 
 def check_cases(
@@ -109,6 +125,16 @@ def raise_together(problems: list[CaseError], total: int) -> None:
     raise (MissingCaseFileError if only_missing else CaseError)("\n".join(lines))
 
 
+def check_image_mode(image: ImageFile) -> None:
+    """Refuse a picture that is neither grey nor RGB."""
+    _check_mode(image, _IMAGE_MODES, "an image is grey or RGB")
+
+
+def check_label_mode(label: ImageFile) -> None:
+    """Refuse a picture that does not hold one number per pixel."""
+    _check_mode(label, _LABEL_MODES, "a label holds one class number per pixel")
+
+
 def _check_mode(file: ImageFile, allowed: tuple[str, ...], expected: str) -> None:
     if not file.is_picture or file.mode in allowed:
         return
@@ -120,7 +146,7 @@ def _check_mode(file: ImageFile, allowed: tuple[str, ...], expected: str) -> Non
     raise CaseError(f"{file.path}: the picture has mode {file.mode}; {expected}; convert it, e.g. to L (grey) or RGB")
 
 
-def _spatial_shape(file: ImageFile, spatial_dims: int, in_channels: int | None) -> tuple[int, ...]:
+def spatial_shape(file: ImageFile, spatial_dims: int, in_channels: int | None) -> tuple[int, ...]:
     """The spatial part of a file's shape, after its axes and channels were found to fit."""
     shape = file.shape
     if spatial_dims == 2 and not file.is_picture and len(shape) > 2 and shape[2] == 1:
@@ -153,9 +179,8 @@ def _spatial_shape(file: ImageFile, spatial_dims: int, in_channels: int | None) 
     return shape[:spatial_dims]
 
 
-def _check_geometry(
-    image: ImageFile, image_shape: tuple[int, ...], label: ImageFile, label_shape: tuple[int, ...]
-) -> None:
+def check_pair(image: ImageFile, image_shape: tuple[int, ...], label: ImageFile, label_shape: tuple[int, ...]) -> None:
+    """Refuse a label that does not lie on the voxels of its image."""
     if image.is_picture != label.is_picture:
         raise CaseError(
             f"{label.path}: the image {image.path.name} and its label are not of one kind (NIfTI and picture), so "
@@ -177,8 +202,8 @@ def _check_geometry(
         )
 
 
-def _check_image_values(image: ImageFile) -> None:
-    values = image.read()
+def check_finite(image: ImageFile, values: np.ndarray[Any, Any]) -> None:
+    """Refuse an image with NaN or infinite values."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         count = int(values.size - np.isfinite(values).sum())
         raise CaseError(
@@ -187,18 +212,22 @@ def _check_image_values(image: ImageFile) -> None:
         )
 
 
-def _check_label_values(label: ImageFile, num_classes: int | None) -> None:
-    values = label.read()
-    if values.dtype.kind == "f":
-        whole = values == np.rint(values)  # False for NaN
-        whole &= np.isfinite(values)
-        if not whole.all():
-            found = float(values[~whole].flat[0])
-            raise CaseError(
-                f"{label.path}: found the value {found:.9g}, expected whole class numbers; round it if a resampling "
-                "went wrong (labels need nearest neighbour), or check that this is a label and not an image"
-            )
-    lowest, highest = int(values.min()), int(values.max())
+def check_whole(label: ImageFile, values: np.ndarray[Any, Any]) -> None:
+    """Refuse a label that holds something else than whole numbers."""
+    if values.dtype.kind != "f":
+        return
+    whole = values == np.rint(values)  # False for NaN
+    whole &= np.isfinite(values)
+    if not whole.all():
+        found = float(values[~whole].flat[0])
+        raise CaseError(
+            f"{label.path}: found the value {found:.9g}, expected whole class numbers; round it if a resampling "
+            "went wrong (labels need nearest neighbour), or check that this is a label and not an image"
+        )
+
+
+def check_classes(label: ImageFile, lowest: int, highest: int, num_classes: int | None) -> None:
+    """Refuse a label whose lowest or highest class is none of the network's."""
     if lowest < 0:
         raise CaseError(f"{label.path}: found class {lowest}, expected 0 or more; renumber the classes")
     if num_classes is not None and highest >= num_classes:

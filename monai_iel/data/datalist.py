@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from monai_iel.data.building import MADE_BY, write_json
-from monai_iel.data.checks import CaseError, check_cases, raise_together
+from monai_iel.data.checks import MAX_PROBLEMS, CaseError, check_cases, raise_together
 from monai_iel.data.files import check_exists
+from monai_iel.data.roots import Roots, write_roots
 
-__all__ = ["load_datalist", "read_json", "write_datalist"]
+__all__ = ["load_datalist", "read_entry", "read_json", "write_datalist"]
 
 Check = Literal["full", "files", "off"]
 
@@ -30,10 +31,13 @@ def load_datalist(
     check: Check = "full",
     limit: int | None = None,
     progress: bool = True,
+    roots: Sequence[str | os.PathLike[str]] | None = None,
 ) -> list[dict[str, str]]:
     """The cases of one section of a ``dataset.json``, looked at before they are used.
 
-    The list is data: nothing in it is ever evaluated. Relative paths are relative to the json file.
+    The list is data: nothing in it is ever evaluated. Relative paths are relative to the json file. Files that lie
+    outside the json file's folder (absolute paths, ``..``, symbolic links) are refused unless their folder is allowed:
+    see ``roots``.
 
     Args:
         path: the ``dataset.json``.
@@ -46,6 +50,9 @@ def load_datalist(
             does neither.
         limit: the first so many cases only. Lists written here are in the order of the hash of the case ids.
         progress: show a progress bar with ``check="full"``.
+        roots: further folders that files may lie in. By default those in the environment variable
+            ``MONAI_IEL_DATA_ROOTS`` and, where that is not set, those in the file ``dataset.json.roots`` beside
+            ``dataset.json``, one per line, which `write_datalist` writes.
 
     Returns:
         A dictionary per case: ``image`` and (where there is one) ``label``: absolute paths; ``case_id``: the entry's
@@ -54,7 +61,8 @@ def load_datalist(
     Raises:
         FileNotFoundError: no such json file, or (as ``MissingCaseFileError``) no such image or label.
         ValueError: no valid json, no such section, an empty section, an entry that cannot be understood, or a case id
-            that stands twice; as ``CaseError`` a case that fails the check.
+            that stands twice; as ``CaseError`` a case that fails the check, or (``OutsideError``) a file in a folder
+            that is not allowed.
     """
     path = Path(os.path.abspath(path))
     if check not in ("full", "files", "off"):
@@ -68,16 +76,19 @@ def load_datalist(
             f"{where}: the list is empty; add entries of the form {{'image': ..., 'label': ...}}, "
             "or write the list again with a larger share for this section"
         )
-    entries = [_entry(raw, f"{where}, entry {index}", path.parent, require_labels) for index, raw in enumerate(written)]
+    entries = [
+        read_entry(raw, f"{where}, entry {index}", path.parent, require_labels) for index, raw in enumerate(written)
+    ]
     _check_ids(entries, where)
     entries = entries[:limit]
     try:
+        _for_each_file(entries, Roots(path, roots).check)
         if check == "full":
             check_cases(
                 entries, spatial_dims=spatial_dims, num_classes=num_classes, in_channels=in_channels, progress=progress
             )
         elif check == "files":
-            _check_files(entries)
+            _for_each_file(entries, check_exists)
     except CaseError as error:
         raise type(error)(f"{where}: {error}") from error
     return entries
@@ -102,8 +113,9 @@ def write_datalist(
         labels: names of the classes, background first (or ``{"0": "background", ...}``).
         channel_names: names of the image channels (or ``{"0": ...}``); Decathlon's ``modality``.
         training: entries with ``image``, ``label`` (may be absent) and ``id`` or ``case_id``. Paths are written
-            relative to the json file where they lie below its folder, else absolute; a relative one is taken as
-            relative to the json file.
+            relative to the json file where they lie below its folder, else absolute, and their folders into
+            ``dataset.json.roots``, so that `load_datalist` takes them; a relative one is taken as relative to the json
+            file.
         validation: as ``training``.
         test: as ``training``.
         **extra: further top-level keys (``licence``, ``reference``, ...), anything that JSON can hold.
@@ -133,6 +145,7 @@ def write_datalist(
     clash = sorted(set(extra) & (set(content) | set(written)))
     if clash:
         raise ValueError(f"the extra keys {', '.join(clash)} are written by write_datalist itself; choose other names")
+    write_roots(path, [entry for entries in written.values() for entry in entries])
     write_json(path, {**content, **extra, **written})
     return path
 
@@ -174,18 +187,23 @@ def _section(content: dict[str, Any], path: Path, section: str) -> list[Any]:
     raise ValueError(f"{path}: has no section {section!r}; {hint}")
 
 
-def _entry(raw: Any, where: str, folder: Path, require_labels: bool) -> dict[str, str]:
+def read_entry(raw: Any, where: str, folder: Path, require_labels: bool) -> dict[str, str]:
+    """``image``, ``label`` and ``case_id`` of an entry of a list in ``folder``; ``where`` begins the errors.
+
+    Raises:
+        ValueError: it is no entry; the message says why.
+    """
     if isinstance(raw, str):
         raw = {"image": raw}
     if not isinstance(raw, dict):
         raise ValueError(f"{where}: is a {type(raw).__name__}, expected an object with 'image' and 'label'")
     image, label = raw.get("image"), raw.get("label")
-    if not isinstance(image, str) or not image:
+    if not _is_text(image):
         raise ValueError(f"{where}: 'image' is {image!r}, expected the path of one file; add it")
     case_id = raw.get("id", _relative_id(image, folder))
     if isinstance(case_id, int) and not isinstance(case_id, bool):
         case_id = str(case_id)
-    if not isinstance(case_id, str) or not case_id:
+    if not _is_text(case_id):
         raise ValueError(f"{where} ({image}): 'id' is {case_id!r}, expected a text; correct it, or leave it out")
     entry = {"image": _absolute(image, folder), "case_id": case_id}
     if label is None and require_labels:
@@ -193,10 +211,15 @@ def _entry(raw: Any, where: str, folder: Path, require_labels: bool) -> dict[str
             f"{where} ({case_id}): has no 'label'; add one, or load images alone with require_labels=False"
         )
     if label is not None:
-        if not isinstance(label, str) or not label:
+        if not _is_text(label):
             raise ValueError(f"{where} ({case_id}): 'label' is {label!r}, expected the path of one file; correct it")
         entry["label"] = _absolute(label, folder)
     return entry
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Whether a value is a text that can be a path and be printed: JSON can hold others."""
+    return isinstance(value, str) and value != "" and not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value)
 
 
 def _written(entry: Mapping[str, Any], where: str, folder: Path) -> dict[str, str]:
@@ -209,16 +232,16 @@ def _written(entry: Mapping[str, Any], where: str, folder: Path) -> dict[str, st
     return {"id": case_id, **paths}
 
 
-def _check_files(entries: Sequence[Mapping[str, str]]) -> None:
+def _for_each_file(entries: Sequence[Mapping[str, str]], check: Callable[[Path], None]) -> None:
     problems: list[CaseError] = []
     for entry in entries:
         try:
             for key in ("image", "label"):
                 if key in entry:
-                    check_exists(Path(entry[key]))
+                    check(Path(entry[key]))
         except CaseError as error:
             problems.append(type(error)(f"{error} (case {entry['case_id']!r})"))
-        if len(problems) == 20:
+        if len(problems) == MAX_PROBLEMS:
             break
     raise_together(problems, len(entries))
 

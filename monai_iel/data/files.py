@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import gzip
+import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from monai.data.utils import correct_nifti_header_if_necessary
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
+from monai_iel.data.declared import (
+    MAX_VOXELS,
+    DeclaredError,
+    check_chunks,
+    check_picture_size,
+    drain,
+    nifti_kind,
+    open_bytes,
+)
+
 __all__ = [
     "AFFINE_TOLERANCE",
     "MAX_VOXELS",
     "CaseError",
+    "HeaderError",
     "ImageFile",
     "MissingCaseFileError",
     "open_image",
@@ -29,18 +40,22 @@ __all__ = [
 AFFINE_TOLERANCE = 1e-3
 """Largest difference between two affines, in mm per entry."""
 
-MAX_VOXELS = 2**31
-"""A header that declares more is taken as damaged: the file is not read."""
-
 # What the two libraries raise on files that are damaged; nothing wider, so that bugs of ours still show.
-_NIFTI_ERRORS = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError)
-_PICTURE_ERRORS = (OSError, EOFError, SyntaxError, Image.DecompressionBombError)
+_NIFTI_ERRORS = (ImageFileError, HeaderDataError, DeclaredError, EOFError, zlib.error, OSError)
+_PICTURE_ERRORS = (OSError, EOFError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
+# No others: Pillow knows formats for which it starts programs (EPS).
+_PICTURE_FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "PPM", "WEBP")
 _AFFINE_MEND = "write the file anew with nibabel.Nifti1Image(data, affine), affine being the right one"
+_PICTURE_MEND = "expected NIfTI (.nii, .nii.gz) or a sound picture such as PNG"
 _COMPRESSION_MEND = "the file is damaged or cut off; copy or download it again"
 
 
 class CaseError(ValueError):
     """A file of a case that cannot be used. The message starts with the file and says what was found."""
+
+
+class HeaderError(CaseError):
+    """A file that can be read, but whose header is such that its values would be misunderstood."""
 
 
 class MissingCaseFileError(CaseError, FileNotFoundError):
@@ -56,12 +71,14 @@ class ImageFile:
         shape: shape of the array that `read` returns.
         affine: 4 x 4 voxel-to-mm matrix; ``None`` for pictures, which have none.
         mode: Pillow's mode (``"L"``, ``"RGB"``, ...) for a picture, ``""`` for NIfTI.
+        stored: name of the number type in the file, such as ``"int16"``; ``""`` for pictures.
     """
 
     path: Path
     shape: tuple[int, ...]
     affine: np.ndarray[Any, np.dtype[np.float64]] | None
     mode: str = ""
+    stored: str = ""
 
     @property
     def is_picture(self) -> bool:
@@ -87,21 +104,13 @@ def open_image(path: Path) -> ImageFile:
 
     Raises:
         MissingCaseFileError: there is no such file.
-        CaseError: the file is empty, damaged or of another kind, declares more than 2**31 voxels, or has a header for
-            which MONAI would use another affine.
+        CaseError: the file is empty, damaged or of another kind, declares more than 2**31 voxels or more than it can
+            hold; as ``HeaderError`` where MONAI would use another affine, or the voxels are no plain numbers.
     """
     check_exists(path)
     if path.stat().st_size == 0:
         raise CaseError(f"{path}: the file is empty (0 bytes); copy or download it again")
-    header = _open_nifti(path) if path.name.lower().endswith((".nii", ".nii.gz")) else _open_picture(path)
-    if not header.shape or min(header.shape) < 1:
-        raise CaseError(f"{path}: the header declares the shape {header.shape}; {_COMPRESSION_MEND}")
-    if prod(header.shape) > MAX_VOXELS:
-        raise CaseError(
-            f"{path}: the header declares the shape {header.shape}, more than {MAX_VOXELS} voxels; the header is "
-            "damaged, or crop or resample the volume"
-        )
-    return header
+    return _open_nifti(path) if path.name.lower().endswith((".nii", ".nii.gz")) else _open_picture(path)
 
 
 def check_exists(path: Path) -> None:
@@ -121,25 +130,28 @@ def read_picture(path: Path, mode: str | None = None) -> np.ndarray[Any, Any]:
     """
     check_exists(path)
     try:
-        with Image.open(path) as picture:
+        with _opened_picture(path) as picture:
             return np.asarray(picture if mode is None else picture.convert(mode))
     except _PICTURE_ERRORS as error:
-        raise _unreadable(path, error, "expected NIfTI (.nii, .nii.gz) or a sound picture such as PNG") from error
+        raise _unreadable(path, error, _PICTURE_MEND) from error
 
 
 def _open_nifti(path: Path) -> ImageFile:
     try:
-        image = nibabel.load(path)
+        image = nifti_kind(path).from_filename(path)
+        dtype = image.get_data_dtype()
     except _NIFTI_ERRORS as error:
         raise _unreadable(path, error, _COMPRESSION_MEND) from error
-    dtype = image.get_data_dtype()
     if dtype.fields or dtype.kind == "c":
-        raise CaseError(f"{path}: the values are {dtype} (colour or complex); expected plain numbers; convert the file")
+        raise HeaderError(
+            f"{path}: the values are {dtype} (colour or complex); expected plain numbers; convert the file"
+        )
     affine = np.array(image.affine, dtype=np.float64)  # a copy: MONAI corrects the image in place
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise CaseError(f"{path}: the affine {affine[:3].round(4).tolist()} cannot be inverted; {_AFFINE_MEND}")
+        raise HeaderError(f"{path}: the affine {affine[:3].round(4).tolist()} cannot be inverted; {_AFFINE_MEND}")
     _check_header(path, image, affine)
-    return ImageFile(path=path, shape=tuple(int(size) for size in image.shape), affine=affine)
+    shape = tuple(int(size) for size in image.shape)
+    return ImageFile(path=path, shape=shape, affine=affine, stored=dtype.name)
 
 
 def _check_header(path: Path, image: Any, affine: np.ndarray[Any, np.dtype[np.float64]]) -> None:
@@ -152,38 +164,46 @@ def _check_header(path: Path, image: Any, affine: np.ndarray[Any, np.dtype[np.fl
     try:
         used = np.asarray(correct_nifti_header_if_necessary(image).affine, dtype=np.float64)
     except (ValueError, HeaderDataError) as error:
-        raise CaseError(
+        raise HeaderError(
             f"{path}: {found}, and no valid qform ({error}); expected that they agree; {_AFFINE_MEND}"
         ) from error
     if not np.allclose(used, affine, rtol=0, atol=AFFINE_TOLERANCE):
-        raise CaseError(
+        raise HeaderError(
             f"{path}: {found}, so that MONAI would use {used[:3].round(4).tolist()} instead; expected that they agree; "
             f"{_AFFINE_MEND}"
         )
 
 
 def _read_nifti(path: Path) -> np.ndarray[Any, Any]:
+    kind = nifti_kind(path)
     if not path.name.lower().endswith(".gz"):
-        return np.asanyarray(nibabel.load(path).dataobj)
-    kind = type(nibabel.load(path))
-    with gzip.open(path, "rb") as stream:
+        return np.asanyarray(kind.from_filename(path).dataobj)
+    with open_bytes(path) as stream:
         values: np.ndarray[Any, Any] = np.asanyarray(kind.from_stream(stream).dataobj)
-        # nibabel stops at the last voxel; gzip compares its checksum only at the end of the stream.
-        while stream.read(1 << 16):
-            pass
+        drain(stream)  # nibabel stops at the last voxel; gzip compares its checksum only at the end of the stream
     return values
 
 
 def _open_picture(path: Path) -> ImageFile:
     try:
-        with Image.open(path) as picture:
+        with _opened_picture(path) as picture:
             channels = len(picture.getbands())
             shape = (picture.height, picture.width) + ((channels,) if channels > 1 else ())
             return ImageFile(path=path, shape=shape, affine=None, mode=picture.mode)
     except _PICTURE_ERRORS as error:
-        raise _unreadable(path, error, "expected NIfTI (.nii, .nii.gz) or a sound picture such as PNG") from error
+        raise _unreadable(path, error, _PICTURE_MEND) from error
+
+
+@contextmanager
+def _opened_picture(path: Path) -> Iterator[Image.Image]:
+    """What Pillow makes of the header, after that was found to fit to the size of the file."""
+    check_chunks(path)
+    with Image.open(path, formats=_PICTURE_FORMATS) as picture:
+        check_picture_size(picture, path.stat().st_size)
+        yield picture
 
 
 def _unreadable(path: Path, error: BaseException, mend: str) -> CaseError:
     reason = " ".join(str(error).split())
-    return CaseError(f"{path}: cannot be read ({type(error).__name__}: {reason}); {mend}")
+    named = reason if isinstance(error, DeclaredError) else f"{type(error).__name__}: {reason}"
+    return CaseError(f"{path}: cannot be read ({named}); {mend}")

@@ -233,7 +233,7 @@ def test_refuge_keeps_the_published_validation_section(tmp_path: Path) -> None:
 def test_decathlon_writes_a_list_and_copies_nothing(tmp_path: Path) -> None:
     source = make_decathlon(tmp_path / "TaskX")
     path = prepare_decathlon(source, tmp_path / "out", validation=2, test=3, progress=False)
-    assert [item.name for item in (tmp_path / "out").iterdir()] == ["dataset.json"]
+    assert {item.name for item in (tmp_path / "out").iterdir()} == {"dataset.json", "dataset.json.roots"}
     entries = load_datalist(path, "test", spatial_dims=3, num_classes=3, progress=False)
     order = sort_by_hash([f"imagesTr/x_{index:03d}.nii.gz" for index in range(10)])
     assert [entry["case_id"] for entry in entries] == order[-3:]

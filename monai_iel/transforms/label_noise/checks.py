@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 __all__ = [
     "check_classes",
     "check_fraction",
+    "check_length",
     "check_range",
     "check_strength",
+    "check_weights",
     "check_whole",
     "check_within",
     "reach_all",
@@ -46,14 +48,30 @@ def check_strength(name: str, value: float) -> float:
     return float(value)
 
 
-def check_range(name: str, value: float | Sequence[float]) -> tuple[float, float]:
+def check_length(name: str, value: float) -> float:
+    """Return a positive length in mm as a Python float, or raise a ValueError that names the argument."""
+    if not 0.0 < value < math.inf:  # also false for NaN
+        raise ValueError(f"{name} is {value}, expected a positive length in mm")
+    return float(value)
+
+
+def check_range(name: str, value: float | Sequence[float], *, allow_zero: bool = False) -> tuple[float, float]:
     """Return a positive ``(min, max)``; one number stands for both ends."""
     ends = np.atleast_1d(np.asarray(value, dtype=float))
     if ends.shape == (1,):
         ends = np.repeat(ends, 2)
-    if ends.shape != (2,) or not 0.0 < ends[0] <= ends[1] < math.inf:
-        raise ValueError(f"{name} is {value!r}, expected (min, max) with 0 < min <= max, or one positive number")
+    if ends.shape != (2,) or not 0.0 <= ends[0] <= ends[1] < math.inf or (ends[0] == 0.0 and not allow_zero):
+        least, one = ("<=", "number of 0 or more") if allow_zero else ("<", "positive number")
+        raise ValueError(f"{name} is {value!r}, expected (min, max) with 0 {least} min <= max, or one {one}")
     return float(ends[0]), float(ends[1])
+
+
+def check_weights(name: str, weights: Sequence[float], number: int) -> tuple[float, ...]:
+    """Return ``number`` weights as Python floats of 0 or more, not all 0."""
+    given = tuple(float(weight) for weight in weights)
+    if len(given) != number or not all(0 <= weight < math.inf for weight in given) or not sum(given):
+        raise ValueError(f"{name} is {given}, expected {number} numbers of 0 or more, not all 0")
+    return given
 
 
 def check_classes(classes: Iterable[int] | None) -> tuple[int, ...] | None:

@@ -1,15 +1,16 @@
-"""Several noises as one: all of them in turn, or one of them for some of the cases."""
+"""Several noises as one: all of them in turn, or one of them for some of the cases; in mm or in voxels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from monai.utils import look_up_option
 from numpy.typing import NDArray
 
 from monai_iel.transforms.label_noise.base import LabelNoise
-from monai_iel.transforms.label_noise.checks import check_fraction
+from monai_iel.transforms.label_noise.checks import check_fraction, check_weights
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 
 __all__ = [
@@ -23,18 +24,21 @@ __all__ = [
     "SequentialLabelNoised",
 ]
 
+Unit = Literal["mm", "voxel"]
+
 
 class _Composed(LabelNoise):
     """What holds other noises; each of them draws its own random numbers, as it does alone."""
 
     noises: tuple[LabelNoise, ...]
 
-    def __init__(self, noises: Sequence[LabelNoise], *, seed: int, strength: float) -> None:
+    def __init__(self, noises: Sequence[LabelNoise], *, unit: Unit, seed: int, strength: float) -> None:
         super().__init__(seed=seed, strength=strength)
         wrong = [noise for noise in noises if not isinstance(noise, LabelNoise)]
         if not noises or wrong:
             raise ValueError(f"noises is {noises!r}, expected one or more LabelNoise (fixed per case, array form)")
         self.noises = tuple(noises)
+        self.unit: Unit = look_up_option(unit, ("mm", "voxel"))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -54,6 +58,19 @@ class _Composed(LabelNoise):
         shown = {"noises": list(self.noises), **others, "seed": self.seed, "strength": self.strength}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
+    def corrupt_case(
+        self, label: NDArray[np.int32], spacing: tuple[float, ...], case_id: str | int
+    ) -> NDArray[np.int32]:
+        """Return the class map after the noises that the case gets."""
+        sizes = spacing if self.unit == "mm" else (1.0,) * label.ndim
+        for noise in self._parts(case_id):
+            label = noise.corrupt_case(label, sizes, case_id)
+        return label
+
+    def _parts(self, case_id: str | int) -> Sequence[LabelNoise]:
+        """Return the noises that a case gets, in order, at this noise's strength."""
+        raise NotImplementedError
+
     def _part(self, index: int) -> LabelNoise:
         """One of the noises, at this noise's strength."""
         noise = self.noises[index]
@@ -68,6 +85,7 @@ class SequentialLabelNoise(_Composed):
 
     Args:
         noises: array forms, in order.
+        unit: "mm", or "voxel" for a spacing of 1 whatever the label's is, as where a source has pixels.
         seed: not used; each noise has its own.
         strength: factor on the strengths of all noises.
 
@@ -75,7 +93,7 @@ class SequentialLabelNoise(_Composed):
         - label and output: ``1 H W [D]``, see `LabelNoise`.
 
     Raises:
-        ValueError: if there is no noise, or something else than a `LabelNoise` among them.
+        ValueError: if there is no noise, something else than a `LabelNoise` among them, or a unit is misspelt.
 
     Example::
 
@@ -90,16 +108,13 @@ class SequentialLabelNoise(_Composed):
 
     model: ClassVar[str] = "sequential"
 
-    def __init__(self, *, noises: Sequence[LabelNoise], seed: int = 0, strength: float = 1.0) -> None:
-        super().__init__(noises, seed=seed, strength=strength)
+    def __init__(
+        self, *, noises: Sequence[LabelNoise], unit: Unit = "mm", seed: int = 0, strength: float = 1.0
+    ) -> None:
+        super().__init__(noises, unit=unit, seed=seed, strength=strength)
 
-    def corrupt_case(
-        self, label: NDArray[np.int32], spacing: tuple[float, ...], case_id: str | int
-    ) -> NDArray[np.int32]:
-        """Return the class map after all noises."""
-        for index in range(len(self.noises)):
-            label = self._part(index).corrupt_case(label, spacing, case_id)
-        return label
+    def _parts(self, case_id: str | int) -> Sequence[LabelNoise]:
+        return [self._part(index) for index in range(len(self.noises))]
 
 
 class ChoiceLabelNoise(_Composed):
@@ -113,6 +128,7 @@ class ChoiceLabelNoise(_Composed):
         noises: array forms.
         weights: one number of 0 or more per noise; equal ones if None.
         fraction: share of the cases that are noisy.
+        unit: "mm", or "voxel" for a spacing of 1 whatever the label's is, as where a source has pixels.
         seed: chooses other cases and other noises for them; what a noise does comes from its own seed.
         strength: factor on the strengths of all noises; it does not change which case gets which noise.
 
@@ -120,8 +136,8 @@ class ChoiceLabelNoise(_Composed):
         - label and output: ``1 H W [D]``, see `LabelNoise`.
 
     Raises:
-        ValueError: if there is no noise, something else than a `LabelNoise` among them, or weights or fraction are out
-            of range.
+        ValueError: if there is no noise, something else than a `LabelNoise` among them, weights or fraction are out of
+            range, or a unit is misspelt.
 
     Example::
 
@@ -145,19 +161,17 @@ class ChoiceLabelNoise(_Composed):
         noises: Sequence[LabelNoise],
         weights: Sequence[float] | None = None,
         fraction: float = 1.0,
+        unit: Unit = "mm",
         seed: int = 0,
         strength: float = 1.0,
     ) -> None:
-        super().__init__(noises, seed=seed, strength=strength)
-        self.weights = None if weights is None else _check_weights(weights, len(self.noises))
+        super().__init__(noises, unit=unit, seed=seed, strength=strength)
+        self.weights = None if weights is None else check_weights("weights", weights, len(self.noises))
         self.fraction = check_fraction("fraction", fraction)
 
-    def corrupt_case(
-        self, label: NDArray[np.int32], spacing: tuple[float, ...], case_id: str | int
-    ) -> NDArray[np.int32]:
-        """Return the class map after the noise that was drawn for the case, if any was."""
+    def _parts(self, case_id: str | int) -> Sequence[LabelNoise]:
         chosen = self.chosen(case_id)
-        return label if chosen is None else chosen.corrupt_case(label, spacing, case_id)
+        return [] if chosen is None else [chosen]
 
     def chosen(self, case_id: str | int) -> LabelNoise | None:
         """Return the noise that a case gets; None for a case that stays clean."""
@@ -172,13 +186,6 @@ class ChoiceLabelNoise(_Composed):
         """Return what a manifest records, with the noise that was drawn for the case as ``chosen``."""
         chosen = self.chosen(case_id)
         return {**super().describe(case_id), "chosen": None if chosen is None else chosen.describe(case_id)}
-
-
-def _check_weights(weights: Sequence[float], number: int) -> tuple[float, ...]:
-    given = tuple(float(weight) for weight in weights)
-    if len(given) != number or not all(0 <= weight < np.inf for weight in given) or not sum(given):
-        raise ValueError(f"weights is {given}, expected {number} numbers of 0 or more, one per noise, not all 0")
-    return given
 
 
 class SequentialLabelNoised(NamedLabelNoised):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from monai.data import MetaTensor
 
 from monai_iel.transforms.label_noise import (
     BlockLabelNoise,
@@ -38,6 +40,20 @@ def test_strengths_multiply_and_the_first_limit_holds(label):
     noise = SequentialLabelNoise(noises=[BITES.at_strength(2), SPECKLE.at_strength(4)], strength=0.5)
     assert np.array_equal(noise(label, "a"), SPECKLE.at_strength(2)(BITES(label, "a"), "a"))
     assert noise.max_strength == pytest.approx(10 / 4)
+
+
+def test_in_voxels_the_spacing_plays_no_part(label):
+    spaced = MetaTensor(torch.from_numpy(label), affine=torch.diag(torch.tensor([0.5, 3.0, 1.0, 1.0])))
+    for kind in (SequentialLabelNoise, ChoiceLabelNoise):
+        in_mm, in_voxels = kind(noises=[GROWN]), kind(noises=[GROWN], unit="voxel")
+        assert np.array_equal(in_voxels(spaced, "a").numpy(), GROWN(label, "a"))
+        assert np.array_equal(in_mm(spaced, "a").numpy(), GROWN(spaced, "a").numpy())
+        assert not np.array_equal(in_mm(spaced, "a").numpy(), GROWN(label, "a"))
+    # What stands inside a noise in voxels is in voxels too.
+    nested = SequentialLabelNoise(noises=[SequentialLabelNoise(noises=[GROWN])], unit="voxel")
+    assert np.array_equal(nested(spaced, "a").numpy(), GROWN(label, "a"))
+    with pytest.raises(ValueError, match="By 'voxels', did you mean 'voxel'"):
+        SequentialLabelNoise(noises=[GROWN], unit="voxels")
 
 
 def test_a_choice_gives_each_noise_to_its_share_of_the_cases(label):
@@ -87,7 +103,7 @@ def test_what_is_no_noise_is_refused(noises):
 
 @pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0], [1, np.nan]])
 def test_weights_that_do_not_fit_are_refused(weights):
-    with pytest.raises(ValueError, match=r"weights is .*expected 2 numbers of 0 or more, one per noise, not all 0"):
+    with pytest.raises(ValueError, match=r"weights is .*expected 2 numbers of 0 or more, not all 0"):
         ChoiceLabelNoise(noises=[BITES, GROWN], weights=weights)
 
 

@@ -1,33 +1,18 @@
-"""The command ``monai-iel``."""
+"""``monai-iel paired``."""
 
 from __future__ import annotations
 
-import logging
 import re
-import sys
-import warnings
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
 import yaml
 
-from monai_iel.resources import BUNDLES, bundle_root, copy_bundle
+from monai_iel.cli._console import print_table
+from monai_iel.resources import BUNDLES, bundle_root
 
-try:
-    import typer
-    from rich.console import Console
-    from rich.table import Table
-except ImportError as error:
-    raise ImportError("the command line needs the extra 'cli': pip install 'monai-iel[cli]'") from error
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Inverse Evolution Layers for MONAI.",
-)
-
+__all__ = ["paired", "setting"]
 
 # Data set, noise and IEL of a comparison where none is named.
 _USUAL = {
@@ -40,21 +25,6 @@ def _default(index: int) -> str:
     return f"Default: {', '.join(usual[index] for usual in _USUAL.values())}, by the bundle."
 
 
-@app.callback()
-def _group() -> None:
-    """Inverse Evolution Layers for MONAI."""
-
-
-@app.command()
-def bundle(
-    folder: Annotated[Path, typer.Argument(help="Where to: gets bundles/NAME and configs.")],
-    name: Annotated[str, typer.Option(help=f"Which bundle: {', '.join(BUNDLES)}.")] = BUNDLES[0],
-) -> None:
-    """Copy a bundle and the overlay configs out of the package, to be run and edited."""
-    print(copy_bundle(name, folder))
-
-
-@app.command()
 def paired(
     out: Annotated[Path, typer.Argument(help="Folder for everything; complete trainings in it are reused.")],
     bundle: Annotated[str, typer.Option(help=f"Which bundle: {', '.join(BUNDLES)}.")] = BUNDLES[0],
@@ -126,39 +96,3 @@ def setting(text: str) -> tuple[str, Any]:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"--set {name}: {value!r} is no YAML value ({reason}); correct or quote it") from None
-
-
-def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Print rows of the same columns."""
-    table = Table()
-    for name in rows[0]:
-        table.add_column(name, justify="left" if name in ("method", "epoch") else "right")
-    for row in rows:
-        table.add_row(*("-" if v is None else f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()))
-    Console(width=None if sys.stdout.isatty() else 220).print(table)
-
-
-def in_one_line(command: Callable[[], object]) -> None:
-    """Run a command; bad input ends it with code 2 and one line that says what to change."""
-    from monai_iel.study import root_cause
-
-    warnings.filterwarnings("ignore", category=FutureWarning, module="monai")
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        command()
-    except Exception as error:
-        cause = root_cause(error)
-        # MONAI wraps every error of a config in RuntimeError; what users can mend is below it.
-        if isinstance(cause, (ValueError, TypeError, OSError)):
-            print(f"error: {cause}", file=sys.stderr)
-            sys.exit(2)
-        raise
-
-
-def main() -> None:
-    """The command ``monai-iel``."""
-    in_one_line(app)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,160 @@
+"""Look at every case of a data list, in several processes, and at all of them together."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from monai_iel.check.across import look_across
+from monai_iel.check.cases import Case, Expected, expect, read_cases
+from monai_iel.check.finding import SEVERITIES, Finding, Severity
+from monai_iel.check.look import CaseReport, look_at
+from monai_iel.data.roots import Roots
+
+__all__ = ["MAX_VOXELS", "Result", "check_dataset"]
+
+MAX_VOXELS = 2**29
+"""Largest file that is read by default: 512 x 512 x 2048 voxels, 2 GiB of float32."""
+
+_AHEAD = 4  # cases handed out per worker, so that none waits for another
+_PICTURES = 24
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a look at a data set gave.
+
+    Args:
+        path: the data list.
+        expected: what the cases were held against.
+        reports: a report per case that could be looked at, in the order of the list.
+        findings: all findings, errors first, in the order of the list.
+        seconds: how long it took.
+    """
+
+    path: Path
+    expected: Expected
+    reports: Sequence[CaseReport]
+    findings: Sequence[Finding]
+    seconds: float
+
+    def counts(self) -> dict[Severity, int]:
+        """Number of findings by severity."""
+        counted = Counter(finding.severity for finding in self.findings)
+        return {severity: counted[severity] for severity in SEVERITIES}
+
+
+def check_dataset(
+    path: str | os.PathLike[str],
+    *,
+    spatial_dims: int | None = None,
+    num_classes: int | None = None,
+    workers: int = 0,
+    max_voxels: int = MAX_VOXELS,
+    roots: Sequence[str | os.PathLike[str]] | None = None,
+    progress: bool = True,
+) -> Result:
+    """Read every case of all sections of a ``dataset.json`` once and list what is odd.
+
+    A worker holds one case at a time, and of a case only figures stay, so memory does not grow with the number of
+    voxels of all cases. At its peak a case takes about 16 bytes per voxel of a volume and its label.
+
+    Not a proof that data are right: it sees what is wrong in form, and what is unlike the other cases. A label of the
+    other kidney has no mistake that it could find.
+
+    Args:
+        path: the data list.
+        spatial_dims: 2 or 3; by default what most of the headers say.
+        num_classes: number of classes with background; by default what the list declares (``labels``).
+        workers: processes that read; 0: this one.
+        max_voxels: files that declare more are not read.
+        roots: as for `monai_iel.data.load_datalist`.
+        progress: show a progress bar.
+
+    Raises:
+        FileNotFoundError: there is no such list.
+        ValueError: it is no data list, holds no cases, or an argument is out of range.
+
+    >>> import tempfile
+    >>> from monai_iel.data import make_phantom_dataset
+    >>> made = make_phantom_dataset(tempfile.mkdtemp(), shape=(16, 16, 12), num_training=2, num_validation=1)
+    >>> check_dataset(made, progress=False).counts()["error"]
+    0
+    """
+    if workers < 0 or max_voxels < 1:
+        raise ValueError(f"workers is {workers} and max_voxels {max_voxels}; expected 0 or more, and 1 or more")
+    start = time.monotonic()
+    path = Path(os.path.abspath(path))
+    cases, findings, content = read_cases(path, Roots(path, roots))
+    expected = expect(cases, content, spatial_dims=spatial_dims, num_classes=num_classes)
+    look = partial(look_at, expected=expected, max_voxels=max_voxels)
+    looked = _in_processes(cases, look, workers) if workers else map(look, cases)
+    bar = tqdm(looked, total=len(cases), desc="checking cases", unit="case", disable=not progress)
+    reports = list(_with_few_pictures(bar))
+    findings += [finding for report in reports for finding in report.findings]
+    findings += look_across(reports, expected)
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return Result(path, expected, reports, findings, time.monotonic() - start)
+
+
+def _with_few_pictures(reports: Iterable[CaseReport]) -> Iterator[CaseReport]:
+    """Keep the first pictures of each severity: a page holds no more."""
+    left = dict.fromkeys(SEVERITIES, _PICTURES)
+    for report in reports:
+        if report.picture is not None:
+            worst = min((finding.severity for finding in report.findings), key=SEVERITIES.index)
+            left[worst] -= 1
+            if left[worst] < 0:
+                report.picture = None
+        yield report
+
+
+def _in_processes(cases: Sequence[Case], look: partial[CaseReport], workers: int) -> Iterator[CaseReport]:
+    """``map(look, cases)`` in processes, in order, with a few cases ahead.
+
+    Where a process dies, killed for its memory or by a fault in a library, those in flight are looked at again, each
+    in a process of its own.
+    """
+    left = deque(cases)
+    flying: deque[tuple[Case, Future[CaseReport]]] = deque()
+    while left or flying:
+        try:
+            with _pool(workers) as pool:
+                while left or flying:
+                    while left and len(flying) < _AHEAD * workers:
+                        case = left.popleft()
+                        flying.append((case, pool.submit(look, case)))
+                    report = flying[0][1].result()
+                    flying.popleft()
+                    yield report
+        except BrokenProcessPool:
+            for case, _ in flying:
+                yield _alone(case, look)
+            flying.clear()
+
+
+def _alone(case: Case, look: partial[CaseReport]) -> CaseReport:
+    try:
+        with _pool(1) as pool:
+            return pool.submit(look, case).result()
+    except BrokenProcessPool:
+        message = "the process that read it died: too little memory, or a fault in a library; look at it by hand"
+        return CaseReport(case, findings=[Finding("unreadable", message, case.section, case.case_id, case.image)])
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # A forked worker starts at once; the libraries that it uses start no threads here. Elsewhere forking is unsafe.
+    context: Any = get_context("fork" if sys.platform == "linux" else "spawn")
+    return ProcessPoolExecutor(workers, mp_context=context)

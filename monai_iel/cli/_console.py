@@ -1,0 +1,40 @@
+"""What every subcommand prints by: tables, and errors in one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["in_one_line", "print_table"]
+
+
+def print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows of the same columns."""
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name, justify="left" if all(isinstance(row[name], str) for row in rows) else "right")
+    for row in rows:
+        table.add_row(*("-" if v is None else f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console(width=None if sys.stdout.isatty() else 220).print(table)
+
+
+def in_one_line(command: Callable[[], object]) -> None:
+    """Run a command; bad input ends it with code 2 and one line that says what to change."""
+    from monai_iel.study import root_cause
+
+    warnings.filterwarnings("ignore", category=FutureWarning, module="monai")
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        command()
+    except Exception as error:
+        cause = root_cause(error)
+        # MONAI wraps every error of a config in RuntimeError; what users can mend is below it.
+        if isinstance(cause, (ValueError, TypeError, OSError)):
+            print(f"error: {cause}", file=sys.stderr)
+            sys.exit(2)
+        raise

@@ -1,0 +1,206 @@
+"""Label files: reading a class map, and writing another one into a copy of the file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from monai.data.utils import affine_to_spacing
+from numpy.typing import NDArray
+from PIL import Image
+
+from monai_iel.data.files import CaseError, ImageFile, open_image
+
+__all__ = ["LabelFile"]
+
+_PICTURE_MODES = ("1", "L", "P", "I;16", "I")
+_KEPT: tuple[str, ...] = ("dpi", "transparency")
+_GZIP_LEVEL = 6
+# Colours of an error map as a palette picture: agrees, added, removed, another class, unknown.
+_ERROR_PALETTE = (0, 0, 0, 86, 180, 233, 213, 94, 0, 240, 228, 66, 128, 128, 128)
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A label in a NIfTI or PNG file.
+
+    The class map has the axes that MONAI's ``LoadImage`` gives, ``H W [D]``: those of the file for NIfTI, x before y
+    for pictures. Axes of one voxel at the end are dropped, so a volume of one slice is an image. The classes are the
+    file's values as they are.
+
+    Args:
+        path: the file.
+    """
+
+    path: Path
+
+    def __call__(self) -> tuple[NDArray[np.int32], tuple[float, ...]]:
+        """Return the class map and the spacing in mm per axis; see `read`."""
+        return self.read()
+
+    def open(self) -> ImageFile:
+        """Read the header.
+
+        Raises:
+            CaseError: the file is absent, damaged, neither NIfTI nor PNG, in colour, or has more than three axes.
+        """
+        file = open_image(self.path)
+        if file.is_picture:
+            self._check_picture(file)
+        elif not 2 <= len(_without_last_ones(file.shape)) <= 3:
+            raise CaseError(
+                f"{self.path}: found {len(file.shape)} axes (shape {file.shape}), expected a label of 2 or 3; save one "
+                "label per time point, and one-hot channels as class numbers"
+            )
+        return file
+
+    def read(self) -> tuple[NDArray[np.int32], tuple[float, ...]]:
+        """Return the class map and the spacing in mm per axis, 1 mm for pictures.
+
+        Raises:
+            CaseError: as `open`, or the file holds fractions or values beyond 2^31.
+        """
+        file = self.open()
+        values = file.read()
+        with np.errstate(invalid="ignore"):  # NaN and infinity are reported below
+            classes = values.astype(np.int32)
+        if not np.array_equal(classes, values):
+            found = values[classes != values].flat[0]
+            raise CaseError(
+                f"{self.path}: found the value {found:.9g}, expected whole class numbers; labels are resampled with "
+                "nearest neighbour"
+            )
+        if file.affine is None:
+            return np.ascontiguousarray(classes.T), (1.0, 1.0)
+        shape = _without_last_ones(file.shape)
+        spacing = affine_to_spacing(file.affine, r=3)[: len(shape)]
+        return classes.reshape(shape), tuple(float(size) for size in spacing)
+
+    def rewrite(self, classes: NDArray[Any]) -> bytes:
+        """Return the content of a file that differs from this one in its classes alone.
+
+        A NIfTI file keeps every byte of its header and extensions and of the voxels that do not change, a PNG file its
+        mode, bit depth (2 and 4 bits of grey become 8), palette, transparency and resolution. A compressed file holds
+        neither a time nor a name.
+
+        Args:
+            classes: a class map of the shape that `read` gives.
+
+        Raises:
+            CaseError: the file's number type cannot hold a class.
+        """
+        if self._is_nifti:
+            return self._as_compressed(self._rewritten_nifti(classes))
+        return self._rewritten_picture(classes.T)
+
+    def error_map(self, noisy: NDArray[np.int32], clean: NDArray[np.int32], ignore_index: int | None = None) -> bytes:
+        """Return the content of a file of this kind and geometry that shows where two class maps differ.
+
+        NIfTI, signed: 0 where they agree, c where a voxel became class c, -c where a voxel of class c became
+        background. PNG, in colours: 1 (blue) where foreground was added, 2 (orange) where it was removed, 3 (yellow)
+        where a class became another one, 4 (grey) where it became unknown.
+        """
+        differs = noisy != clean
+        if self._is_nifti:
+            signed = np.where(differs, np.where(noisy != 0, noisy, -clean), 0)
+            return self._nifti_like(signed)
+        kind = np.where(clean == 0, 1, np.where(noisy == 0, 2, 3))
+        if ignore_index is not None:
+            kind[noisy == ignore_index] = 4
+        picture = Image.fromarray(np.where(differs, kind, 0).T.astype(np.uint8))
+        picture.putpalette(_ERROR_PALETTE)
+        return _png(picture)
+
+    @property
+    def _is_nifti(self) -> bool:
+        return self.path.name.lower().endswith((".nii", ".nii.gz"))
+
+    def _check_picture(self, file: ImageFile) -> None:
+        with Image.open(self.path) as picture:
+            kind = picture.format
+        if kind != "PNG":
+            raise CaseError(f"{self.path}: is a {kind} picture, expected PNG or NIfTI; convert it without loss")
+        if file.mode not in _PICTURE_MODES:
+            raise CaseError(
+                f"{self.path}: the picture has mode {file.mode}, expected one class number per pixel; save it as grey "
+                "or with a palette, without transparency"
+            )
+
+    def _content(self) -> bytes:
+        content = self.path.read_bytes()
+        return gzip.decompress(content) if self.path.name.lower().endswith(".gz") else content
+
+    def _as_compressed(self, content: bytes) -> bytes:
+        if not self.path.name.lower().endswith(".gz"):
+            return content
+        return gzip.compress(content, _GZIP_LEVEL, mtime=0)
+
+    def _rewritten_nifti(self, classes: NDArray[Any]) -> bytes:
+        content = self._content()
+        proxy = type(nibabel.load(self.path)).from_bytes(content).dataobj
+        size = prod(proxy.shape)
+        stored = np.frombuffer(content, proxy.dtype, size, proxy.offset).reshape(proxy.shape, order="F").copy(order="F")
+        wanted = classes.reshape(proxy.shape)
+        differs = wanted != np.asanyarray(proxy)
+        stored[differs] = self._encoded(wanted[differs], proxy)
+        end = proxy.offset + size * proxy.dtype.itemsize
+        return content[: proxy.offset] + stored.tobytes(order="F") + content[end:]
+
+    def _encoded(self, classes: NDArray[Any], proxy: Any) -> NDArray[Any]:
+        """Class numbers as the file stores them: value = stored * slope + intercept."""
+        plain = (classes - proxy.inter) / proxy.slope
+        kept = np.rint(plain) if proxy.dtype.kind in "iu" else plain
+        with np.errstate(invalid="ignore", over="ignore"):  # what does not fit is reported below
+            stored = kept.astype(proxy.dtype)
+        back = stored.astype(np.float64) * proxy.slope + proxy.inter
+        if not np.array_equal(back, classes):
+            raise CaseError(
+                f"{self.path}: class {classes[back != classes][0]} cannot be stored as {proxy.dtype.name} (scl_slope "
+                f"{proxy.slope:g}, scl_inter {proxy.inter:g}); save the label with a wider type, without scaling"
+            )
+        return stored
+
+    def _nifti_like(self, values: NDArray[Any]) -> bytes:
+        image = nibabel.load(self.path)
+        header = image.header.copy()
+        dtype = np.int16 if np.abs(values).max(initial=0) < 2**15 else np.int32
+        header.set_data_dtype(dtype)
+        header.set_slope_inter(1, 0)
+        header["cal_min"] = header["cal_max"] = 0
+        # Without an affine of its own the new file takes over sform and qform with their codes.
+        copy = type(image)(values.reshape(image.shape).astype(dtype), None, header)
+        return self._as_compressed(copy.to_bytes())
+
+    def _rewritten_picture(self, classes: NDArray[Any]) -> bytes:
+        with Image.open(self.path) as picture:
+            dtype = np.asarray(picture).dtype
+            stored = classes.astype(dtype)
+            if not np.array_equal(stored, classes):
+                raise CaseError(
+                    f"{self.path}: class {classes[stored != classes][0]} cannot be stored in a picture of mode "
+                    f"{picture.mode}; save the label as 16-bit grey, or as NIfTI"
+                )
+            copy = picture.copy()
+            copy.frombytes(Image.fromarray(stored).tobytes())
+            kept: dict[str, Any] = {name: picture.info[name] for name in _KEPT if name in picture.info}
+            if picture.mode == "P":
+                kept["bits"] = self.path.read_bytes()[24]  # the header chunk's bit depth
+            return _png(copy, **kept)
+
+
+def _without_last_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def _png(picture: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **options)
+    return buffer.getvalue()

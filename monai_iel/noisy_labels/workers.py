@@ -1,0 +1,60 @@
+"""One function over many cases, in this process or in several, with the results in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any, Protocol, TypeVar
+
+__all__ = ["MapInOrder", "map_in_order"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class MapInOrder(Protocol):
+    """What `map_in_order` gives: `map` for functions and items that can be pickled."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Sequence[Item], /) -> Iterable[Result]:
+        """Apply ``function`` to all items; the results come in the order of the items."""
+
+
+@contextmanager
+def map_in_order(workers: int) -> Iterator[MapInOrder]:
+    """Give a `map` that ``workers`` processes share; with one it is Python's own, without any process.
+
+    Raises:
+        ValueError: if ``workers`` is below 1.
+    """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}, expected 1 or more")
+    if workers == 1:
+        yield map
+        return
+    # No plain fork: threads of torch do not survive it.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__.rpartition(".")[0]])
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Leave when the process that started this one is gone: a worker that waits for work would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_leave_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _leave_after(sentinel: Any) -> None:
+    wait([sentinel])
+    os._exit(1)
