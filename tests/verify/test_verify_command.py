@@ -1,0 +1,61 @@
+"""``monai-iel verify``: what it prints, and its exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("typer", reason="the command line needs the extra 'cli'")
+
+from monai_iel import cli
+
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Run the command in this process; gives the exit code."""
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["monai-iel", "verify", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0)
+
+    return run
+
+
+def test_a_sound_bundle_ends_with_0_and_says_what_was_not_run(
+    call: Call, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(copy, "--trust") == 0
+    printed = capsys.readouterr().out
+    assert "  expression configs/train.yaml: dataset_json: $@dataset_dir + '/dataset.json'\n" in printed
+    assert "  target     configs/train.yaml: optimizer::_target_: torch.optim.Adam\n" in printed
+    assert "passed   weights\n" in printed
+    assert "not run  network, properties, iterations (evaluates the configs; asked for by --run)\n" in printed
+
+
+def test_a_malicious_config_is_listed_and_not_run(
+    call: Call, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payload = f"$__import__('pathlib').Path('{tmp_path / 'run'}').touch()"
+    with (copy / "configs" / "inference.yaml").open("a") as stream:
+        stream.write(f'\nevil: "{payload}"\n')
+    assert call(copy, "--run", "--no-list") == 3
+    printed = capsys.readouterr().out
+    assert "to read  configs\n" in printed
+    assert f"         - configs/inference.yaml: evil: {payload}  <- " in printed
+    assert "'__import__' is no harmless name" in printed
+    assert "not run  network, properties, iterations (read what is marked; then ask for it by --run --trust)" in printed
+    assert not (tmp_path / "run").exists()
+    assert call(copy, "--trust", "--no-list") == 0  # without --run it is not evaluated either
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_folder_ends_with_2(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(tmp_path / "none") == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'none'} is no folder")
