@@ -8,30 +8,33 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data.utils import set_rnd
 
 __all__ = ["EpochSeedHandler"]
 
 
 class EpochSeedHandler:
-    """Seeds the order of the cases and the random transforms anew at the start of every epoch.
+    """Tells the data set which epoch begins, and seeds torch's generator anew at every step.
 
     With ``monai.utils.set_determinism`` alone, a training that is resumed at epoch 11 draws the random numbers of epoch
     1 again, and anything that draws one number more (a loss, a validation) changes all crops after it. With this
-    handler the numbers of an epoch follow from ``(seed, epoch, rank)``: an interrupted and resumed training ends with
-    the weights of an uninterrupted one, and paired trainings see the same crops.
+    handler, :class:`~monai_iel.data.SeededCacheDataset` and its sampler the crops follow from (seed, epoch, case id),
+    the order of the cases from (seed, epoch), and what the network draws (dropout) from (seed, step, rank). So an
+    interrupted and resumed training ends with the weights of an uninterrupted one, with any number of workers, and
+    paired trainings see the same crops.
 
-    It seeds torch's global generator (which orders the cases and seeds the loader's workers) and the transforms of
-    ``dataset``. Results still depend on ``num_workers``: each worker draws from a stream of its own.
+    A ``DistributedSampler`` orders the cases by its own ``seed`` and the epoch, which MONAI's trainers tell it.
 
     Args:
-        dataset: the data set that the engine's loader reads.
+        dataset: the data set that the engine's loader reads; anything with ``set_epoch``.
         seed: another seed gives other numbers in every epoch.
 
+    Raises:
+        TypeError: for a data set without ``set_epoch``, whose transforms would draw other numbers after a resume.
+
     Example (2D and 3D alike; the handler sees no images):
-        >>> from monai.data import Dataset
         >>> from monai.transforms import RandGaussianNoise
-        >>> data = Dataset([torch.zeros(1, 8, 8)], RandGaussianNoise(prob=1.0))
+        >>> from monai_iel.data import SeededCacheDataset
+        >>> data = SeededCacheDataset([torch.zeros(1, 8, 8)], RandGaussianNoise(prob=1.0), seed=0, progress=False)
         >>> engine, drawn = Engine(lambda engine, batch: drawn.append(float(data[0].sum()))), []
         >>> EpochSeedHandler(data, seed=0).attach(engine)
         >>> for _ in range(2):
@@ -41,14 +44,23 @@ class EpochSeedHandler:
     """
 
     def __init__(self, dataset: Any, seed: int) -> None:
+        if not hasattr(dataset, "set_epoch"):
+            raise TypeError(
+                f"dataset is a {type(dataset).__name__}, which cannot be told the epoch; use "
+                "monai_iel.data.SeededCacheDataset"
+            )
         self.dataset = dataset
         self.seed = seed
 
     def attach(self, engine: Engine) -> None:
         """Listen to a trainer."""
-        engine.add_event_handler(Events.EPOCH_STARTED, self._reseed)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._start_step)
 
-    def _reseed(self, engine: Engine) -> None:
-        words = np.random.SeedSequence([self.seed, engine.state.epoch, idist.get_rank()]).generate_state(2)
+    def _start_epoch(self, engine: Engine) -> None:
+        self.dataset.set_epoch(engine.state.epoch)
+
+    def _start_step(self, engine: Engine) -> None:
+        # At every step, because loaders draw from the global generator too, and not all of them at the same time.
+        words = np.random.SeedSequence([self.seed, engine.state.iteration, idist.get_rank()]).generate_state(1)
         torch.manual_seed(int(words[0]))
-        set_rnd(self.dataset, int(words[1]))

@@ -124,7 +124,8 @@ class BundleRun:
         Folders below the images' common one are kept: see `label_map_of`.
         """
         out = self.folder / "segment"
-        data = {"dataset#data": [{"image": path} for path in images], "data_root_dir": _common_folder(images)}
+        # A tuple: in a list MONAI would evaluate names that begin with $, @ or %, and write :: for #.
+        data = {"dataset#data": tuple({"image": path} for path in images), "data_root_dir": _common_folder(images)}
         self._run(
             ["inference"], [], {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **data}
         )

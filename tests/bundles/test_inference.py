@@ -89,7 +89,7 @@ def test_label_maps_lie_on_the_grid_of_their_images(
     half = (0.5 - share) / np.sqrt(share * (1 - share))  # halfway between dark and bright, after normalisation
     settings = {**threshold(3, at=half), "dataset_dir": str(tmp_path / "in"), "output_dir": str(tmp_path / "out")}
     run("inference", **settings)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["case.v2_seg.nii.gz"]
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["case.v2_seg.nii.gz"]
     found = nibabel.load(tmp_path / "out" / "case.v2_seg.nii.gz")
     assert found.shape == SHAPE
     assert found.get_data_dtype() == np.uint8
@@ -172,7 +172,7 @@ def test_inference_needs_stock_monai_only(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "not importable, not imported: True" in done.stdout
-    plain, smooth = (sorted((tmp_path / name).iterdir()) for name in ("plain", "smooth"))
+    plain, smooth = (sorted((tmp_path / name).glob("[!.]*")) for name in ("plain", "smooth"))
     assert len(plain) == len(smooth) == 2
     a, b = (np.asarray(nibabel.load(p[0]).dataobj if volumes else Image.open(p[0])) for p in (plain, smooth))
     assert a.max() < kind.network["out_channels"]

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from monai_iel import EvolutionTerm, SumTerm, terms
+from monai_iel.transforms import label_noise
+from monai_iel.transforms.label_noise.presets import LABEL_NOISE_PRESETS
 
 REPO = Path(__file__).resolve().parents[2]
 DOCS = REPO / "docs"
@@ -48,8 +50,26 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
-def test_every_page_is_linked_from_the_overview_or_is_it() -> None:
-    assert set(re.findall(r"\]\((\w+\.md)", OVERVIEW)) == {*PAGES} - {"evolutions.md"}
+def test_every_page_is_linked_from_the_readme_or_from_the_overview_of_the_evolutions() -> None:
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    linked = {*re.findall(r"\]\((\w+\.md)", OVERVIEW), *re.findall(r"\]\(docs/(\w+\.md)", readme)}
+    assert linked == {*PAGES}
+
+
+def test_every_annotation_noise_and_every_preset_is_in_its_page() -> None:
+    page = (DOCS / "annotation_noise.md").read_text(encoding="utf-8")
+    noises = [kind for kind in map(label_noise.__dict__.get, label_noise.__all__) if isinstance(kind, type)]
+    models = [
+        kind for kind in noises if issubclass(kind, label_noise.LabelNoise) and kind is not label_noise.LabelNoise
+    ]
+    assert len(models) > 10
+    for kind in models:
+        file = Path(inspect.getfile(kind)).name
+        row = f"[`{kind.__name__}`](../monai_iel/transforms/label_noise/{file})"
+        assert row in page or file == "composed.py", kind
+        assert kind.__name__ in page
+    presets = set(re.findall(r"`([a-z]+-[\w.-]+)`", page.partition("## Published settings")[2].partition("In what")[0]))
+    assert presets == {*LABEL_NOISE_PRESETS}
 
 
 @pytest.mark.parametrize("kind", EVOLUTIONS, ids=lambda kind: kind.__name__)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +18,7 @@ from torch import nn
 
 from monai_iel.handlers import TrainingCheckpointHandler
 
-FILES = ["checkpoint.pt", "model.pt", "model_last.pt"]
+FILES = ["checkpoint.pt", "checkpoint_previous.pt", "model.pt", "model_last.pt"]
 
 
 class Training:
@@ -122,17 +128,139 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path: Path) -> None:
         other.run(2)
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    Training(tmp_path, [0.5]).run(1)
-    (tmp_path / "checkpoint.pt").write_bytes(b"PK junk")
-    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read .*; delete it, or start without resume"):
-        Training(tmp_path, [0.5], resume=True).run(2)
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
-    torch.save({"network": print}, tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read"):
-        Training(tmp_path, [0.5], resume=True).run(1)
+def flip(path: Path) -> None:
+    """One bit of the weight itself, which torch loads without a word."""
+    content = bytearray(path.read_bytes())
+    value = torch.load(path, weights_only=True)["network"]["weight"].numpy().tobytes()
+    content[content.index(value) + 2] ^= 1
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=True)["network"]["weight"].numpy().tobytes() != value
+
+
+def junk(path: Path) -> None:
+    path.write_bytes(b"PK junk")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def foreign(path: Path) -> None:
+    torch.save({"network": nn.Linear(2, 2).state_dict()}, path)
+
+
+def tensor(path: Path) -> None:
+    torch.save(torch.ones(2), path)
+
+
+def code(path: Path) -> None:
+    torch.save({"network": print}, path)
+
+
+DAMAGES = {
+    cut: r"cannot be read \(BadZipFile\)",
+    flip: r"is damaged \(checksum of 'archive/data/",
+    junk: r"cannot be read \(BadZipFile\)",
+    empty: r"cannot be read \(BadZipFile\)",
+    foreign: "is not a checkpoint of this network and optimizer: .*size mismatch",
+    tensor: "holds a Tensor, no checkpoint",
+    code: r"cannot be read \(UnpicklingError\)",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_instead_of_an_unusable_checkpoint_the_previous_one_is_used(
+    damage: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Training(tmp_path / "straight", [0.1, 0.9, 0.3, 0.4]).run(4)
+    Training(tmp_path / "resumed", [0.1, 0.9, 0.3]).run(3)
+    damage(tmp_path / "resumed" / "checkpoint.pt")
+    before = (tmp_path / "resumed" / "checkpoint.pt").read_bytes()
+    Training(tmp_path / "resumed", [0.3, 0.4], resume=True).run(4)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert re.search(rf"resumed/checkpoint\.pt {DAMAGES[damage]}", warning, re.DOTALL), warning
+    assert warning.endswith("it is kept as checkpoint_unusable.pt, and checkpoint_previous.pt is used")
+    assert (tmp_path / "resumed" / "checkpoint_unusable.pt").read_bytes() == before
+    for name in FILES:
+        assert (tmp_path / "resumed" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_without_any_usable_checkpoint_all_are_named_and_kept(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    Training(tmp_path, [0.5, 0.6]).run(2)
+    for name in FILES[:2]:
+        damage(tmp_path / name)
+    before = {name: (tmp_path / name).read_bytes() for name in FILES}
+    both = rf"checkpoint\.pt {DAMAGES[damage]}.*checkpoint_previous\.pt .*; delete it, or start without resume"
+    with pytest.raises(ValueError, match=f"(?s){both}"):
+        Training(tmp_path, [0.5], resume=True).run(3)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_process_killed_between_the_two_renamings_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
+    Training(tmp_path / "straight", [0.1, 0.9]).run(2)
+    Training(tmp_path / "resumed", [0.1]).run(1)
+    os.replace(tmp_path / "resumed" / "checkpoint.pt", tmp_path / "resumed" / "checkpoint_previous.pt")
+    Training(tmp_path / "resumed", [0.9], resume=True).run(2)
+    assert weight(tmp_path / "resumed" / "model.pt") == weight(tmp_path / "straight" / "model.pt")
+
+
+def test_a_process_killed_behind_the_checkpoint_writes_the_models_when_it_is_resumed(tmp_path: Path) -> None:
+    Training(tmp_path, [0.1]).run(1)
+    older = {name: (tmp_path / name).read_bytes() for name in ("model.pt", "model_last.pt")}
+    Training(tmp_path, [0.9], resume=True).run(2)
+    newer = {name: (tmp_path / name).read_bytes() for name in older}
+    for name, content in older.items():
+        (tmp_path / name).write_bytes(content)
+    Training(tmp_path, [], resume=True).run(2)
+    assert {name: (tmp_path / name).read_bytes() for name in older} == newer != older
+
+
+def test_the_learning_rate_goes_on_where_it_was(tmp_path: Path) -> None:
+    def rates(dice: list[float], epochs: int, **options: Any) -> list[float]:
+        found: list[float] = []
+        training = Training(tmp_path, dice, **options)
+        schedule = torch.optim.lr_scheduler.StepLR(training.optimizer, step_size=2, gamma=0.5)
+        training.handler.objects = {"schedule": schedule}
+        handlers = training.trainer._event_handlers[Events.EPOCH_COMPLETED]
+        handlers.insert(0, (lambda: (found.append(schedule.get_last_lr()[0]), schedule.step()), (), {}))
+        training.run(epochs)
+        return found
+
+    straight = rates([0.1] * 6, 6)
+    assert straight == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    assert rates([0.1] * 3, 3) + rates([0.1] * 3, 6, resume=True) == straight
+
+
+def test_training_ends_after_epochs_without_a_better_validation(tmp_path: Path) -> None:
+    dice = [0.1, 0.9, 0.3, 0.4, 0.5, 0.95]
+    Training(tmp_path / "straight", dice, patience=3).run(6)
+    state = torch.load(tmp_path / "straight" / "checkpoint.pt", weights_only=True)
+    assert (state["epoch"], state["best_epoch"]) == (5, 2)
+    Training(tmp_path / "resumed", dice[:4], patience=3).run(4)
+    Training(tmp_path / "resumed", dice[4:], patience=3, resume=True).run(6)
+    Training(tmp_path / "resumed", [], patience=3, resume=True).run(6)  # it has ended and takes no further step
+    for name in FILES:
+        assert (tmp_path / "resumed" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+
+
+def test_a_patience_of_no_epoch_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"patience is 0; expected 1 or more epochs, or None"):
+        Training(tmp_path, [], patience=0)
+
+
+def test_the_scale_of_mixed_precision_is_kept(tmp_path: Path) -> None:
+    first = Training(tmp_path, [0.5])
+    first.trainer.scaler = torch.amp.GradScaler("cpu", init_scale=64.0)
+    first.run(1)
+    second = Training(tmp_path, [0.5], resume=True)
+    second.trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    second.run(2)
+    assert second.trainer.scaler.get_scale() == 64.0
 
 
 def test_an_unknown_metric_is_named_with_those_there_are(tmp_path: Path) -> None:
@@ -141,17 +269,36 @@ def test_an_unknown_metric_is_named_with_those_there_are(tmp_path: Path) -> None
     assert not tmp_path.joinpath("model.pt").exists()
 
 
-def test_a_write_that_fails_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_named_and_the_old_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Training(tmp_path, [0.5, 0.6])
     first.run(1)
-    before = {name: (tmp_path / name).read_bytes() for name in FILES}
-    written = torch.save
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    opened = Path.open
 
-    def full_disk(content: Any, file: Any, *args: Any, **kwargs: Any) -> None:
-        written({}, file)
-        raise OSError("no space left on device")
+    class Full(io.FileIO):
+        def write(self, content: Any) -> int:
+            if self.tell() + len(content) > 500:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(content)
 
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    def almost_full(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        return Full(path, mode) if "w" in mode else opened(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", almost_full)
+    message = r"checkpoint\.pt could not be written \(No space left on device\); what was written before is still there"
+    with pytest.raises(OSError, match=message) as caught:
         first.run(2)
+    assert caught.value.errno == errno.ENOSPC
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    monkeypatch.undo()
+    Training(tmp_path, [0.6], resume=True).run(2)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 2
+
+
+def test_a_folder_that_vanished_or_became_a_file_is_named(tmp_path: Path) -> None:
+    training = Training(tmp_path / "out", [0.5, 0.6])
+    training.run(1)
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OSError, match=r"out/checkpoint\.pt could not be written \((File exists|Not a directory)\)"):
+        training.run(2)

@@ -161,7 +161,7 @@ def test_label_maps_of_all_test_cases_are_written(study: PairedStudy, segmented:
     cases = study.run("plain", 0).test_cases()
     assert len(cases) == 2
     for folder in segmented.values():
-        assert {path.name for path in folder.iterdir()} == {
+        assert {path.name for path in folder.glob("[!.]*")} == {
             Path(case["image"]).name.replace(".nii.gz", "_seg.nii.gz") for case in cases
         }
         for case in cases:
