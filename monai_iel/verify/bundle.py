@@ -16,7 +16,7 @@ from pathlib import Path
 from monai_iel.verify.check import Check
 from monai_iel.verify.configs import LEFT_OUT, WORKFLOWS
 from monai_iel.verify.layout import check_files, check_keys, check_licence
-from monai_iel.verify.listing import Found, check_found, list_found
+from monai_iel.verify.listing import Found, check_found, is_shipped, list_found
 from monai_iel.verify.network import check_network
 from monai_iel.verify.schema import check_metadata
 from monai_iel.verify.trial import check_workflow
@@ -55,7 +55,7 @@ def verify_bundle(root: Path, *, run: bool = False, trust: bool = False) -> Veri
     judged. With ``run`` the configs are evaluated, in this process and in a temporary copy of the bundle: the network
     against its metadata and weights, MONAI's ``check_properties``, and one iteration of training, evaluation and
     inference on phantoms. That is done only if what can be read is right, and either nothing is marked (`list_found`)
-    or ``trust`` says that a person has read what is.
+    or ``trust`` says that a person has read what is, or all that could run is this package's own (`is_shipped`).
 
     Not for bundles whose workflows are Python classes, and no shelter from a malicious one: see `list_found`.
 
@@ -76,6 +76,7 @@ def verify_bundle(root: Path, *, run: bool = False, trust: bool = False) -> Veri
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is no folder; give the folder of a bundle, an archive unpacked")
     found, unreadable = list_found(root)
+    trust = trust or is_shipped(root, found)
     checks = [
         check_files(root),
         check_licence(root),

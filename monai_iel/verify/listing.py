@@ -13,12 +13,13 @@ from monai.bundle import ConfigParser
 from monai.bundle.config_item import ComponentLocator
 from monai.bundle.reference_resolver import ReferenceResolver
 
+from monai_iel.resources import BUNDLES, bundle_root
 from monai_iel.verify.check import Check
 from monai_iel.verify.configs import LEFT_OUT, config_files, leaves, read_config
 from monai_iel.verify.expressions import Aliases, aliases_of, import_of, judge_expression
 from monai_iel.verify.names import judge_target
 
-__all__ = ["Found", "check_found", "list_found"]
+__all__ = ["Found", "check_found", "is_shipped", "list_found"]
 
 _CODE = (".py", ".pyc", ".pyd", ".so")
 _LOGGING = "configs/logging.conf"
@@ -80,6 +81,19 @@ def check_found(found: Iterable[Found], problems: Iterable[str], trust: bool) ->
     """Whether all configs can be read; and what in them a person should look at, who has not said to trust it."""
     marked = () if trust else tuple(str(entry) for entry in found if entry.why)
     return Check("configs", tuple(problems), to_read=marked)
+
+
+def is_shipped(root: Path, found: Iterable[Found]) -> bool:
+    """Whether all that a bundle could run is, byte for byte, what a bundle of this package runs, and nothing besides.
+
+    Who runs this package trusts that already.
+    """
+    files = {path.relative_to(root).as_posix() for path in config_files(root)} | {entry.file for entry in found}
+    return any(all(_same(root / file, bundle_root(name) / file) for file in files) for name in BUNDLES)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.is_file() and one.read_bytes() == other.read_bytes()
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
 def test_a_sound_bundle_ends_with_0_and_says_what_was_not_run(
     call: Call, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(copy, "--trust") == 0
+    assert call(copy) == 0
     printed = capsys.readouterr().out
     assert "  expression configs/train.yaml: dataset_json: $@dataset_dir + '/dataset.json'\n" in printed
     assert "  target     configs/train.yaml: optimizer::_target_: torch.optim.Adam\n" in printed
@@ -54,6 +54,21 @@ def test_a_malicious_config_is_listed_and_not_run(
     assert not (tmp_path / "run").exists()
     assert call(copy, "--trust", "--no-list") == 0  # without --run it is not evaluated either
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_marked_is_trusted_as_long_as_all_that_runs_is_the_package_s_own(
+    call: Call, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(copy, "--no-list") == 0  # inference.yaml moves finished files, which is marked
+    for file in ("configs/inference_largest.yaml", "scripts/new.yaml", "configs/new.py"):
+        path = copy / file
+        path.parent.mkdir(exist_ok=True)
+        before = path.read_text() if path.exists() else None
+        path.write_text(f"{before or ''}\n# another one\n")
+        assert call(copy, "--no-list") == 3, file
+        assert "configs/inference.yaml: " in capsys.readouterr().out
+        path.unlink() if before is None else path.write_text(before)
+    assert call(copy, "--no-list") == 0
 
 
 def test_what_is_no_folder_ends_with_2(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
