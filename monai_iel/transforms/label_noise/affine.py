@@ -13,7 +13,7 @@ from scipy import ndimage
 from monai_iel.transforms.label_noise.base import LabelNoise
 from monai_iel.transforms.label_noise.checks import check_range
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
-from monai_iel.transforms.label_noise.geometry import Box, box_around
+from monai_iel.transforms.label_noise.geometry import Box, box_around, without_flat_axes
 
 __all__ = ["AffineLabelNoise", "AffineLabelNoiseD", "AffineLabelNoiseDict", "AffineLabelNoised"]
 
@@ -99,12 +99,11 @@ class AffineLabelNoise(LabelNoise):
         self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
     ) -> NDArray[np.int32]:
         """Move the annotation within the axes that are longer than a voxel."""
-        moving = [axis for axis, size in enumerate(label.shape) if size > 1]
-        if not moving or not (label > 0).any():
+        if not (label > 0).any():
             return label
-        matrix, shift = self._draw(len(moving), rng)
-        flat = label.reshape([label.shape[axis] for axis in moving])
-        return move(flat, matrix, shift, tuple(spacing[axis] for axis in moving)).reshape(label.shape)
+        flat, sizes = without_flat_axes(label, spacing)
+        matrix, shift = self._draw(flat.ndim, rng)
+        return move(flat, matrix, shift, sizes).reshape(label.shape)
 
     def _draw(self, dims: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the matrix q R and the shift in mm at this strength."""

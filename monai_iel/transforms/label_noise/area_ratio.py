@@ -12,7 +12,13 @@ from scipy import ndimage
 
 from monai_iel.transforms.label_noise.affine import rotation_matrix
 from monai_iel.transforms.label_noise.base import LabelNoise
-from monai_iel.transforms.label_noise.checks import check_classes, check_fraction, check_weights, reach_all
+from monai_iel.transforms.label_noise.checks import (
+    check_classes,
+    check_fraction,
+    check_number,
+    check_weights,
+    reach_all,
+)
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 from monai_iel.transforms.label_noise.geometry import (
     ROUNDING,
@@ -22,6 +28,7 @@ from monai_iel.transforms.label_noise.geometry import (
     foreground_classes,
     nearest_class,
     voxels_within,
+    without_flat_axes,
 )
 
 __all__ = ["AreaRatioLabelNoise", "AreaRatioLabelNoiseD", "AreaRatioLabelNoiseDict", "AreaRatioLabelNoised"]
@@ -113,9 +120,7 @@ class AreaRatioLabelNoise(LabelNoise):
         self.dilate_weight, self.erode_weight, self.move_weight = check_weights(
             "dilate_weight, erode_weight, move_weight", (dilate_weight, erode_weight, move_weight), 3
         )
-        if not 0 <= max_angle <= 180:
-            raise ValueError(f"max_angle is {max_angle}, expected degrees between 0 and 180")
-        self.max_angle = float(max_angle)
+        self.max_angle = check_number("max_angle", max_angle, lambda n: 0 <= n <= 180, "degrees between 0 and 180")
         self.classes = check_classes(classes)
 
     @property
@@ -127,9 +132,8 @@ class AreaRatioLabelNoise(LabelNoise):
         self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
     ) -> NDArray[np.int32]:
         """Change the classes within the axes that are longer than a voxel."""
-        long = [axis for axis, size in enumerate(label.shape) if size > 1]
-        flat = label.reshape([label.shape[axis] for axis in long])
-        return self._change_all(flat, tuple(spacing[axis] for axis in long), rng).reshape(label.shape)
+        flat, sizes = without_flat_axes(label, spacing)
+        return self._change_all(flat, sizes, rng).reshape(label.shape)
 
     def _change_all(
         self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator

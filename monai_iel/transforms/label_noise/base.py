@@ -141,9 +141,11 @@ class LabelNoise(NoiseModel, Transform):
     of its strength; it is not ``Randomizable``, and `CacheDataset` caches its result. Two noises in one chain with
     equal model, parameters and seed draw the same numbers: give them different seeds.
 
-    The strength is a factor on what the model says it is (a length, a rate). It takes no part in the random numbers: at
-    twice the strength the same places are hit, twice as hard. `monai_iel.noisy_labels.calibrate` finds the strength
-    at which a noise does a given damage.
+    The strength is a factor on what the model says it is (a length, a rate). It takes no part in the random numbers:
+    where these are places or structures of the clean label, the same ones are hit at every strength, harder. Not all
+    models draw such: a walk (markov) has the same first steps, of which more strength takes more; ``every`` of slices
+    and ``vertices`` of outline are set anew; and in a sequence a later noise finds what the former ones left.
+    `monai_iel.noisy_labels.calibrate` finds the strength at which a noise does a given damage.
 
     To add a model, write one file with one subclass: ``model`` (its name), ``__init__`` with keyword-only arguments,
     ``seed=0`` and ``strength=1.0``, `corrupt`, and `max_strength` where there is one. All lengths are in mm, all loops
@@ -219,10 +221,14 @@ class LabelNoise(NoiseModel, Transform):
         self, label: NDArray[np.int32], spacing: tuple[float, ...], case_id: str | int
     ) -> NDArray[np.int32]:
         """Return the noisy class map of one case; ``label``, of shape ``H W [D]``, may be written into."""
-        if self.strength > self.max_strength * (1 + 1e-9):
-            raise ValueError(f"strength is {self.strength}, but {self!r} can do no more than at {self.max_strength:g}")
+        self.check_limit()
         rng = self.generator(case_id)
         return label if self.strength == 0 else self.corrupt(label, spacing, rng)
+
+    def check_limit(self) -> None:
+        """Refuse a strength beyond `max_strength`."""
+        if self.strength > self.max_strength * (1 + 1e-9):
+            raise ValueError(f"strength is {self.strength}, but {self!r} can do no more than at {self.max_strength:g}")
 
     def generator(self, case_id: str | int) -> np.random.Generator:
         """Return the random numbers of one case: the only source of chance in all models."""

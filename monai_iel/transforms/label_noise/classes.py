@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
-from monai.utils import look_up_option
 from numpy.typing import NDArray
 
 from monai_iel.transforms.label_noise.base import LabelNoise
-from monai_iel.transforms.label_noise.checks import check_fraction, check_within, reach_all
+from monai_iel.transforms.label_noise.checks import check_fraction, check_items, check_option, check_within, reach_all
 from monai_iel.transforms.label_noise.components import Connectivity, find_components
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 
@@ -74,8 +73,8 @@ class ClassLabelNoise(LabelNoise):
     ) -> None:
         super().__init__(seed=seed, strength=strength)
         self.confusion = _check_confusion(confusion)
-        self.per: Literal["component", "case"] = look_up_option(per, ("component", "case"))
-        self.connectivity: Connectivity = look_up_option(connectivity, ("faces", "corners"))
+        self.per: Literal["component", "case"] = check_option("per", per, ("component", "case"))
+        self.connectivity: Connectivity = check_option("connectivity", connectivity, ("faces", "corners"))
 
     @property
     def max_strength(self) -> float:
@@ -109,7 +108,11 @@ class ClassLabelNoise(LabelNoise):
 
 def _check_confusion(confusion: Sequence[Sequence[float]]) -> Matrix:
     """Return the matrix as tuples of Python floats, or raise a ValueError that names the row."""
-    rows = [tuple(row) for row in confusion]
+    expected = "one row of probabilities for each class, background included, such as [[1, 0], [0.2, 0.8]]"
+    rows = [
+        check_items(f"confusion[{number}]", row, "a row of probabilities, one for each class")
+        for number, row in enumerate(check_items("confusion", confusion, expected))
+    ]
     if len(rows) < 2 or any(len(row) != len(rows) for row in rows):
         raise ValueError(
             f"confusion has rows of length {[len(row) for row in rows]}, expected a square matrix with one row and one "

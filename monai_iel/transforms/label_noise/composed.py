@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from monai.utils import look_up_option
 from numpy.typing import NDArray
 
 from monai_iel.transforms.label_noise.base import LabelNoise
-from monai_iel.transforms.label_noise.checks import check_fraction, check_weights
+from monai_iel.transforms.label_noise.checks import check_fraction, check_items, check_option, check_weights
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 
 __all__ = [
@@ -34,11 +33,11 @@ class _Composed(LabelNoise):
 
     def __init__(self, noises: Sequence[LabelNoise], *, unit: Unit, seed: int, strength: float) -> None:
         super().__init__(seed=seed, strength=strength)
-        wrong = [noise for noise in noises if not isinstance(noise, LabelNoise)]
-        if not noises or wrong:
-            raise ValueError(f"noises is {noises!r}, expected one or more LabelNoise (fixed per case, array form)")
-        self.noises = tuple(noises)
-        self.unit: Unit = look_up_option(unit, ("mm", "voxel"))
+        expected = "one or more LabelNoise (fixed per case, array form)"
+        self.noises = check_items("noises", noises, expected)
+        if not self.noises or not all(isinstance(noise, LabelNoise) for noise in self.noises):
+            raise ValueError(f"noises is {noises!r}, expected {expected}")
+        self.unit: Unit = check_option("unit", unit, ("mm", "voxel"))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -62,6 +61,7 @@ class _Composed(LabelNoise):
         self, label: NDArray[np.int32], spacing: tuple[float, ...], case_id: str | int
     ) -> NDArray[np.int32]:
         """Return the class map after the noises that the case gets."""
+        self.check_limit()  # of what was asked for, whichever parts the case gets
         sizes = spacing if self.unit == "mm" else (1.0,) * label.ndim
         for noise in self._parts(case_id):
             label = noise.corrupt_case(label, sizes, case_id)

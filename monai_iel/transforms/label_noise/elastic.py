@@ -12,7 +12,7 @@ from monai_iel.transforms.label_noise.base import LabelNoise
 from monai_iel.transforms.label_noise.checks import check_classes, check_length
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 from monai_iel.transforms.label_noise.fields import draw_field
-from monai_iel.transforms.label_noise.geometry import ROUNDING, Box, box_around, voxels_within
+from monai_iel.transforms.label_noise.geometry import ROUNDING, Box, box_around, voxels_within, without_flat_axes
 
 __all__ = ["ElasticLabelNoise", "ElasticLabelNoiseD", "ElasticLabelNoiseDict", "ElasticLabelNoised"]
 
@@ -41,7 +41,7 @@ class ElasticLabelNoise(LabelNoise):
     **Where classes meet:** the map is warped as a whole and stays a partition; all outlines move with the same field,
     so that inner structures move with outer ones. With ``classes``, only the outlines of these move: a voxel keeps its
     class unless its old or its new one is among them. Nothing new comes in from outside: beyond its border the map
-    goes on as it is at the border.
+    goes on as it is at the border. A volume of one slice is treated as an image.
 
     **Folding:** du_i / dx_i is a normal deviate of root mean square sigma / L, and where it is below -1 the field
     folds: along each axis at 0.1 % of the points for sigma / L = 1/3, at 2 % for 1/2, at 16 % for 1. There outlines
@@ -106,8 +106,15 @@ class ElasticLabelNoise(LabelNoise):
     def corrupt(
         self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
     ) -> NDArray[np.int32]:
+        """Warp the annotation within the axes that are longer than a voxel."""
+        flat, sizes = without_flat_axes(label, spacing)
+        self._check_spacing(sizes)
+        return self._warp(flat, sizes, rng).reshape(label.shape)
+
+    def _warp(
+        self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
+    ) -> NDArray[np.int32]:
         """Warp all that is within the field's reach of the chosen classes."""
-        self._check_spacing(spacing)
         chosen = label > 0 if self.classes is None else np.isin(label, self.classes)
         if not chosen.any():
             return label

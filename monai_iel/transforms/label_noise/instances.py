@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
-from monai.utils import look_up_option
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from monai_iel.transforms.label_noise.base import LabelNoise
-from monai_iel.transforms.label_noise.checks import check_classes, check_fraction, reach_all
+from monai_iel.transforms.label_noise.checks import (
+    check_classes,
+    check_fraction,
+    check_number,
+    check_option,
+    reach_all,
+)
 from monai_iel.transforms.label_noise.components import Components, Connectivity, find_components
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 
@@ -83,12 +88,14 @@ class InstanceLabelNoise(LabelNoise):
     ) -> None:
         super().__init__(seed=seed, strength=strength)
         self.fraction = check_fraction("fraction", fraction)
-        if not -1.0 <= size_preference <= 1.0:  # also false for NaN
-            raise ValueError(f"size_preference is {size_preference}, expected a number between -1 and 1")
-        self.size_preference = float(size_preference)
-        self.become: Literal["background", "surrounding"] = look_up_option(become, ("background", "surrounding"))
+        self.size_preference = check_number(
+            "size_preference", size_preference, lambda n: -1.0 <= n <= 1.0, "a number between -1 and 1"
+        )
+        self.become: Literal["background", "surrounding"] = check_option(
+            "become", become, ("background", "surrounding")
+        )
         self.classes = check_classes(classes)
-        self.connectivity: Connectivity = look_up_option(connectivity, ("faces", "corners"))
+        self.connectivity: Connectivity = check_option("connectivity", connectivity, ("faces", "corners"))
         self.keep_one = bool(keep_one)
 
     @property

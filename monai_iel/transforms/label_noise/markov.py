@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
-from monai.utils import look_up_option
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from monai_iel.transforms.label_noise.base import LabelNoise
-from monai_iel.transforms.label_noise.checks import check_classes, check_fraction, check_strength, check_whole
+from monai_iel.transforms.label_noise.checks import check_fraction, check_regions, check_strength, check_whole
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
-from monai_iel.transforms.label_noise.geometry import Mask, box_around, foreground_classes, nearest_class
+from monai_iel.transforms.label_noise.geometry import Mask, box_around, foreground_classes, redraw_region
 
 __all__ = ["MarkovLabelNoise", "MarkovLabelNoiseD", "MarkovLabelNoiseDict", "MarkovLabelNoised", "walk_outline"]
 
@@ -116,7 +115,7 @@ class MarkovLabelNoise(LabelNoise):
         self.random_flip = check_fraction("random_flip", random_flip)
         self.smoothing = check_strength("smoothing", smoothing)
         self.window = check_whole("window", window, minimum=1)
-        self.classes = look_up_option(classes, ("foreground",)) if isinstance(classes, str) else check_classes(classes)
+        self.classes = check_regions(classes)
 
     def corrupt(
         self, label: NDArray[np.int32], spacing: tuple[float, ...], rng: np.random.Generator
@@ -137,14 +136,7 @@ class MarkovLabelNoise(LabelNoise):
             return label
         new = self._disturb(old, key, number)
         box = box_around(old | new, (1,) * old.ndim)
-        before, after, classes = old[box], new[box], label[box]
-        noisy = label.copy()
-        lost, gained = before & ~after, after & ~before
-        if lost.any():
-            noisy[box][lost] = nearest_class(classes, lost, ~before, spacing)
-        if gained.any():
-            noisy[box][gained] = number or nearest_class(classes, gained, before, spacing)
-        return noisy
+        return redraw_region(label, box, old[box], new[box], number, spacing)
 
     def _disturb(self, region: Mask, key: int, number: int) -> Mask:
         """Return the region after all steps, random flips and smoothing."""

@@ -37,9 +37,8 @@ class MorphologyLabelNoise(LabelNoise):
     eroded ring moves inwards at its inner outline too. The border of the volume is no outline: nothing is eroded from
     there. A radius below the voxel size changes nothing along that axis.
 
-    An erosion by which the class would vanish takes half the class's greatest depth (its largest d) as its radius
-    instead, unless ``allow_vanish``; a class one voxel thick stays as it is. Smaller components of the class may vanish
-    all the same.
+    An erosion leaves the class's deepest layer (the voxels at its largest d), however long the radius, unless
+    ``allow_vanish``; a class one voxel thick stays as it is. Shallower components of the class may vanish all the same.
 
     This is a systematic mistake within a case. No smoothness prior corrects it, as the outline stays smooth; take
     `BumpLabelNoise` for local slips.
@@ -138,10 +137,9 @@ def erode(
     # passed.
     box = box_around(mask, (1,) * mask.ndim)
     depth, nearest = ndimage.distance_transform_edt(mask[box], sampling=spacing, return_indices=True)
-    reach = radius * ROUNDING
-    if depth.max() <= reach and not allow_vanish:
-        reach = depth.max() / 2
-    lost = mask[box] & (depth <= reach)
+    lost = mask[box] & (depth <= radius * ROUNDING)
+    if not allow_vanish:
+        lost &= depth * ROUNDING < depth.max()
     noisy = label.copy()
     noisy[box][lost] = label[box][tuple(nearest[:, lost])]
     return noisy

@@ -7,12 +7,12 @@ from functools import partial
 
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
-from monai.utils import look_up_option
 
 from monai_iel.transforms.label_noise.area_ratio import AreaRatioLabelNoise
 from monai_iel.transforms.label_noise.base import LabelNoise
 from monai_iel.transforms.label_noise.block import BlockLabelNoise
 from monai_iel.transforms.label_noise.bumps import BumpLabelNoise
+from monai_iel.transforms.label_noise.checks import suggest
 from monai_iel.transforms.label_noise.composed import ChoiceLabelNoise, SequentialLabelNoise
 from monai_iel.transforms.label_noise.dictionary import LabelNoised
 from monai_iel.transforms.label_noise.markov import MarkovLabelNoise
@@ -190,14 +190,17 @@ def label_noise_of_preset(name: str, *, seed: int = 0) -> LabelNoise:
         raise ValueError(
             f"preset {name!r} redraws the classes at every access, so no case has a noisy label of its own; use it in "
             f"the training transforms (label_noise_preset({name!r}, keys)), or take the same blocks fixed per case, "
-            f"{fixed!r}"
+            f"{fixed!r}, on the command line --model block --set scale={noise.scale} --set keep={noise.keep}"
         )
     return noise
 
 
 def _look_up(name: str) -> Preset:
-    family = [known for known in LABEL_NOISE_PRESETS if known.startswith(f"{name}-")]
+    family = [known for known in LABEL_NOISE_PRESETS if known.lower().startswith(f"{name}-".lower())]
     if family:
         raise ValueError(f"{name!r} is a family of presets, expected one of {', '.join(family)}")
-    preset: Preset = look_up_option(name, LABEL_NOISE_PRESETS)
-    return preset
+    if name not in LABEL_NOISE_PRESETS:
+        raise ValueError(
+            f"no preset {name!r}{suggest(name, LABEL_NOISE_PRESETS)}; there are {', '.join(LABEL_NOISE_PRESETS)}"
+        )
+    return LABEL_NOISE_PRESETS[name]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from monai.utils import look_up_option
 from numpy.typing import NDArray
 
 from monai_iel.transforms.label_noise.base import LabelNoise
 from monai_iel.transforms.label_noise.block import block_grid, fill_blocks
-from monai_iel.transforms.label_noise.checks import check_fraction, check_whole, reach_all
+from monai_iel.transforms.label_noise.checks import check_fraction, check_option, check_whole, reach_all
 from monai_iel.transforms.label_noise.components import find_components
 from monai_iel.transforms.label_noise.dictionary import NamedLabelNoised
 from monai_iel.transforms.label_noise.slices import check_axis, slice_axis
@@ -76,7 +75,7 @@ class UnknownLabelNoise(LabelNoise):
     ) -> None:
         super().__init__(seed=seed, strength=strength)
         self.fraction = check_fraction("fraction", fraction)
-        self.per: Literal["block", "slice", "component"] = look_up_option(per, ("block", "slice", "component"))
+        self.per: Literal["block", "slice", "component"] = check_option("per", per, ("block", "slice", "component"))
         self.scale = check_whole("scale", scale, minimum=1)
         self.axis = check_axis(axis)
         self.ignore_index = check_whole("ignore_index", ignore_index, minimum=1)

@@ -162,7 +162,7 @@ def test_an_erosion_leaves_the_deepest_layer(thick):
     ("parameters", "message"),
     [
         ({"ratio": 1.5}, r"ratio is 1.5, expected a fraction between 0 and 1"),
-        ({"ratio": 0.5, "move_weight": -1}, r"erode_weight, move_weight is \(1.0, 1.0, -1.0\), expected 3 numbers"),
+        ({"ratio": 0.5, "move_weight": -1}, r"erode_weight, move_weight is \(1.0, 1.0, -1\), expected 3 numbers"),
         ({"ratio": 0.5, "max_angle": 200}, r"max_angle is 200, expected degrees between 0 and 180"),
         ({"ratio": 0.5, "classes": []}, r"classes is empty"),
     ],

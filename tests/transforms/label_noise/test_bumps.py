@@ -139,6 +139,62 @@ def test_a_fraction_counts_edge_voxels_and_gives_one_ball_at_least():
         assert int(label.sum()) - int(noisy.sum()) == number
 
 
+@pytest.mark.parametrize(
+    ("spacing", "density", "expected"),
+    [((1.0, 1.0), 0.05, 0.05 * 2 * np.pi * 16.5), ((0.5, 2.0, 1.0), 0.003, 0.003 * 4 * np.pi * 16.5**2)],
+)
+def test_a_density_gives_so_many_balls_per_mm_or_square_mm_in_the_mean(spacing, density, expected):
+    reach = [int(18 / size) for size in spacing]
+    axes = np.ix_(*[np.arange(-n, n + 1) * size for n, size in zip(reach, spacing, strict=True)])
+    label = (sum(axis**2 for axis in axes) < 16.5**2).astype(np.int32)
+    # Balls shorter than a voxel: each bite takes exactly one.
+    noise = BumpLabelNoise(radius=0.1, density=density, mode="remove")
+    taken = [np.count_nonzero(noise.corrupt_case(label.copy(), spacing, case) != label) for case in range(60)]
+    assert set(taken) == {int(expected), int(expected) + 1}  # rounded up or down by chance
+    assert np.mean(taken) == pytest.approx(expected, abs=4 * 0.5 / np.sqrt(60) + 0.02 * expected)
+
+
+def test_with_a_density_an_outline_is_hit_evenly_whatever_its_voxels():
+    spacing, radius = (0.5, 0.5, 3.0), 16.5
+    axes = np.ix_(*[np.arange(-n, n + 1) * size for n, size in zip((36, 36, 6), spacing, strict=True)])
+    label = (sum(axis**2 for axis in axes) < radius**2).astype(np.int32)
+    away = np.abs(np.broadcast_to(axes[2], label.shape))
+
+    def share_of_the_caps(**number):
+        noise = BumpLabelNoise(radius=0.1, mode="remove", **number)
+        hit = [noise.corrupt_case(label.copy(), spacing, case) != label for case in range(8)]
+        return np.mean(np.concatenate([away[places] for places in hit]) > radius / 2)
+
+    # By Archimedes, half of a sphere's surface is further than half the radius from the middle plane. 8 cases of 68
+    # balls: a standard deviation of 0.021; and a slice of 3 mm begins 0.75 mm beside the half radius.
+    assert share_of_the_caps(density=0.02) == pytest.approx(0.5, abs=0.1)
+    assert share_of_the_caps(count=68) > 0.65  # each edge voxel alike: there are more of them on top and bottom
+
+
+def test_noises_without_a_density_keep_the_parameters_that_their_random_numbers_come_from():
+    assert list(bite().parameters) == ["radius", "count", "fraction", "mode", "classes"]
+    assert bite(count=None, density=0.1).parameters["density"] == 0.1
+
+
+def test_the_same_places_are_hit_at_every_strength_in_all_classes():
+    # Two halves of a square. What class 1 loses at the border between them becomes class 2, whose outline moves.
+    label = np.zeros((1, 40, 40), dtype=np.uint8)
+    label[0, 5:35, 5:20], label[0, 5:35, 20:35] = 1, 2
+    noise = BumpLabelNoise(radius=1.0, count=12, mode="remove")
+    for case in range(5):
+        centres = (label == 2) & (noise.at_strength(0.1)(label, case) != 2)
+        assert np.count_nonzero(centres) == 12
+        for strength in (1, 2, 3):
+            assert not (noise.at_strength(strength)(label, case)[centres] == 2).any()
+
+
+def test_a_class_that_a_lower_one_has_covered_stays_gone():
+    label = np.zeros((1, 20, 20), dtype=np.uint8)
+    label[0, 5:15, 5:15], label[0, 9:11, 9:11] = 1, 2
+    noisy = BumpLabelNoise(radius=12, count=30, mode="add")(label, "a")
+    assert set(np.unique(noisy)) == {1}
+
+
 def test_more_balls_than_edge_voxels_use_each_edge_voxel_once():
     label = np.zeros((1, 9, 9), dtype=np.uint8)
     label[0, 3:6, 3:6] = 1
@@ -195,11 +251,23 @@ def test_bumps_work_in_3d_as_in_2d():
         ({"count": (3, 2)}, r"count is \(3, 2\), expected a whole number or \(min, max\)"),
         ({"count": (1, 2, 3)}, r"count is \(1, 2, 3\), expected"),
         ({"count": 1.5}, "count is 1.5, expected a whole number"),
-        ({"count": None}, "count is None and fraction is None, expected exactly one"),
-        ({"fraction": 0.1}, "count is 2 and fraction is 0.1, expected exactly one"),
+        ({"count": None}, "count is None, fraction is None and density is None, expected exactly one"),
+        ({"fraction": 0.1}, "count is 2, fraction is 0.1 and density is None, expected exactly one"),
+        ({"density": 0.1}, "count is 2, fraction is None and density is 0.1, expected exactly one"),
+        ({"count": None, "density": 0}, r"density is 0, expected a positive number of balls per mm of outline"),
+        ({"count": None, "density": "x"}, r"density is 'x', expected a positive number"),
+        ({"radius": "abc"}, r"radius is 'abc', expected \(min, max\) with 0 < min <= max, or one positive number"),
+        ({"radius": [[1], [1, 2]]}, r"radius is \[\[1\], \[1, 2\]\], expected"),
+        ({"radius": None}, "radius is None, expected"),
         ({"count": None, "fraction": 2.0}, "fraction is 2.0, expected a fraction"),
-        ({"mode": "remov"}, "did you mean 'remove'"),
-        ({"classes": "forground"}, "did you mean 'foreground'"),
+        ({"mode": "ad"}, r"^mode is 'ad', expected 'add', 'remove' or 'both'; did you mean 'add'\?$"),
+        ({"mode": 3}, "^mode is 3, expected 'add', 'remove' or 'both'$"),
+        (
+            {"classes": "forground"},
+            r"^classes is 'forground', expected 'foreground', class numbers such as \[1, 2\], or None for all; did you "
+            r"mean 'foreground'\?$",
+        ),
+        ({"classes": 1}, r"classes is 1, expected foreground class numbers such as \[1, 2\], or None for all"),
         ({"classes": [-1]}, "classes is -1, expected at least 1"),
     ],
 )

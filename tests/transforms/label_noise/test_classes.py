@@ -104,6 +104,9 @@ def test_a_class_beyond_the_matrix_is_refused():
         ([[1.0]], r"confusion has rows of length \[1\], expected a square matrix"),
         ([[1, 0], [0.5, 0.4]], r"confusion\[1\] sums to 0.9, expected 1"),
         ([[1, 0], [1.5, -0.5]], "confusion is 1.5, expected a fraction"),
+        (0.2, r"confusion is 0.2, expected one row of probabilities for each class, background included, such as \[\["),
+        ([1, 0], r"confusion\[0\] is 1, expected a row of probabilities, one for each class"),
+        ([[1, 0], ["x", 1]], "confusion is 'x', expected a fraction"),
         ([[0.9, 0.1], [0, 1]], r"confusion\[0\] is \[0.9, 0.1\], expected \[1, 0, ...\]: the background"),
     ],
 )
@@ -113,5 +116,6 @@ def test_a_matrix_that_is_none_is_refused(confusion, match):
 
 
 def test_a_misspelt_option_names_the_nearest():
-    with pytest.raises(ValueError, match="did you mean 'component'"):
+    match = r"^per is 'componnt', expected 'component' or 'case'; did you mean 'component'\?$"
+    with pytest.raises(ValueError, match=match):
         ClassLabelNoise(confusion=np.eye(2), per="componnt")

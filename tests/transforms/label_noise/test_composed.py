@@ -52,7 +52,7 @@ def test_in_voxels_the_spacing_plays_no_part(label):
     # What stands inside a noise in voxels is in voxels too.
     nested = SequentialLabelNoise(noises=[SequentialLabelNoise(noises=[GROWN])], unit="voxel")
     assert np.array_equal(nested(spaced, "a").numpy(), GROWN(label, "a"))
-    with pytest.raises(ValueError, match="By 'voxels', did you mean 'voxel'"):
+    with pytest.raises(ValueError, match=r"^unit is 'voxels', expected 'mm' or 'voxel'; did you mean 'voxel'\?$"):
         SequentialLabelNoise(noises=[GROWN], unit="voxels")
 
 
@@ -95,19 +95,21 @@ def test_other_parameters_of_a_part_give_other_choices():
     assert [first.chosen(case) is None for case in range(40)] != [second.chosen(case) is None for case in range(40)]
 
 
-@pytest.mark.parametrize("noises", [[], [BITES, "grown"]])
+@pytest.mark.parametrize("noises", [[], [BITES, "grown"], 5, "grown"])
 def test_what_is_no_noise_is_refused(noises):
     with pytest.raises(ValueError, match=r"noises is .*expected one or more LabelNoise"):
         SequentialLabelNoise(noises=noises)
 
 
-@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0], [1, np.nan]])
+@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0], [1, np.nan], 3, "12", [1, "x"]])
 def test_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(ValueError, match=r"weights is .*expected 2 numbers of 0 or more, not all 0"):
         ChoiceLabelNoise(noises=[BITES, GROWN], weights=weights)
 
 
-def test_a_part_beyond_its_limit_is_named(label):
-    noise = SequentialLabelNoise(noises=[BlockLabelNoise(scale=2, keep=0.5, num_classes=2)], strength=3)
-    with pytest.raises(ValueError, match=r"strength is 3.0, but BlockLabelNoise.* can do no more than at 2"):
-        noise(label, "a")
+def test_a_strength_beyond_a_part_is_refused_as_it_was_asked_for_whatever_the_case_gets(label):
+    blocks = BlockLabelNoise(scale=2, keep=0.5, num_classes=2, strength=0.5)
+    for noise in (SequentialLabelNoise(noises=[blocks]), ChoiceLabelNoise(noises=[blocks], fraction=0.0)):
+        assert noise.at_strength(4)(label, "a").shape == label.shape
+        with pytest.raises(ValueError, match=rf"^strength is 5.0, but {type(noise).__name__}.* no more than at 4$"):
+            noise.at_strength(5)(label, "a")

@@ -134,8 +134,12 @@ def test_only_the_chosen_classes_are_missed():
         ({"fraction": 1.2}, "fraction is 1.2, expected a fraction"),
         ({"size_preference": 2}, "size_preference is 2, expected a number between -1 and 1"),
         ({"size_preference": math.nan}, "size_preference is nan"),
-        ({"become": "backgrund"}, "did you mean 'background'"),
-        ({"connectivity": "face"}, "did you mean 'faces'"),
+        ({"size_preference": "small"}, "size_preference is 'small', expected a number between -1 and 1"),
+        (
+            {"become": "backgrund"},
+            "^become is 'backgrund', expected 'background' or 'surrounding'; did you mean 'backgr",
+        ),
+        ({"connectivity": "face"}, r"^connectivity is 'face', expected 'faces' or 'corners'; did you mean 'faces'\?$"),
         ({"classes": []}, "classes is empty"),
     ],
 )

@@ -244,6 +244,16 @@ def test_the_repr_names_the_parameters():
 
 
 @every_noise
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_a_volume_of_one_slice_gets_the_noise_of_the_image(noise, axis):
+    if noise.model == "slices":
+        return  # it takes no images
+    for case in range(4):
+        slice_of_it = noise(np.expand_dims(IMAGE, axis), case)
+        assert np.array_equal(slice_of_it.squeeze(axis), noise(IMAGE, case))
+
+
+@every_noise
 def test_strength_0_changes_nothing_and_more_strength_changes_more(noise):
     names = [f"case-{number}" for number in range(8)]
     changed = [

@@ -116,13 +116,26 @@ def test_an_eroded_voxel_takes_the_nearest_other_class_in_mm():
     assert set(noisy[1:4, 1]) <= {0, 2}
 
 
-def test_an_erosion_reduces_its_radius_rather_than_deleting_the_class():
-    label = np.zeros((1, 15, 15), dtype=np.uint8)
-    label[0, 3:12, 3:12] = 1  # 9 wide: the greatest depth is 5, so half of it takes 2 voxels from each side
+def test_an_erosion_leaves_the_deepest_layer_rather_than_deleting_the_class():
+    label = np.zeros((1, 15, 17), dtype=np.uint8)
+    label[0, 3:12, 3:14] = 1  # 9 x 11: the greatest depth of 5 is that of three voxels in the middle
     noisy = erosion(50.0)(label, "a")
-    assert noisy.sum() == 25
-    assert noisy[0, 5:10, 5:10].all()
+    assert np.argwhere(noisy[0]).tolist() == [[7, 7], [7, 8], [7, 9]]
     assert not erosion(50.0, allow_vanish=True)(label, "a").any()
+
+
+@pytest.mark.parametrize("noise", [erosion((1, 3)), dilation((1, 3))], ids=["erode", "dilate"])
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), ANISOTROPIC])
+def test_more_strength_is_more_of_the_same_damage_up_to_the_deepest_layer(noise, spacing):
+    clean = ball(spacing, 7.0, 30.0)
+    for case in range(4):
+        former = clean.numpy() < 0
+        for strength in np.linspace(0, 6, 25):
+            noisy = noise.at_strength(strength)(clean, case)
+            changed = (noisy != clean).numpy()
+            assert not (former & ~changed).any()
+            assert noisy.any()
+            former = changed
 
 
 def test_an_erosion_leaves_a_class_that_is_one_voxel_thick():
@@ -172,6 +185,11 @@ def test_an_organ_at_the_border_and_one_at_any_place_change_alike():
         ({"radius": 1, "dilate_probability": 1.5}, "dilate_probability is 1.5, expected a fraction"),
         ({"radius": 1, "erode_probability": -1}, "erode_probability is -1, expected a fraction"),
         ({"radius": 1, "dilate_probability": 0.8}, "dilate_probability 0.8 and erode_probability 0.5 add up to more"),
+        ({"radius": "abc"}, r"radius is 'abc', expected \(min, max\)"),
+        ({"radius": 1, "dilate_probability": "x"}, "dilate_probability is 'x', expected a fraction between 0 and 1"),
+        ({"radius": 1, "erode_probability": None}, "erode_probability is None, expected a fraction"),
+        ({"radius": 1, "classes": 1}, r"classes is 1, expected foreground class numbers such as \[1, 2\], or None"),
+        ({"radius": 1, "classes": "foreground"}, "classes is 'foreground', expected foreground class numbers"),
         ({"radius": 1, "classes": [0]}, "classes is 0, expected at least 1"),
         ({"radius": 1, "classes": []}, "classes is empty, expected foreground class numbers"),
     ],

@@ -211,7 +211,11 @@ def test_a_redrawn_preset_has_no_array_form_and_the_message_says_what_to_take(na
         ValueError, match=rf"preset '{name}' redraws the classes .*no case has a noisy label of its own"
     ):
         label_noise_of_preset(name)
-    with pytest.raises(ValueError, match=r"take the same blocks fixed per case, BlockLabelNoise\(scale=[12], keep="):
+    with pytest.raises(
+        ValueError,
+        match=r"take the same blocks fixed per case, BlockLabelNoise\(scale=([12]), keep=(0\.\d).*\), on the command "
+        r"line --model block --set scale=\1 --set keep=\2$",
+    ):
         label_noise_of_preset(name)
 
 
@@ -223,7 +227,15 @@ def test_the_name_of_a_family_lists_its_presets():
 
 
 def test_a_misspelt_preset_names_the_nearest():
-    with pytest.raises(ValueError, match="By 'iel-wcb', did you mean 'iel-wbc'"):
+    with pytest.raises(ValueError, match=r"^no preset 'iel-wcb'; did you mean 'iel-wbc'\?; there are iel-wbc, iel-dsb"):
         label_noise_preset("iel-wcb", "label")
-    with pytest.raises(ValueError, match="By 'pymic-jrst', did you mean 'pymic-jsrt'"):
-        label_noise_of_preset("pymic-jrst")
+    for name, near in (
+        ("pymic-jrst", "'pymic-jsrt'"),
+        ("PYMIC-JSRT", "'pymic-jsrt'"),
+        ("markov-b1", "'markov-B1'"),
+        ("cl-slsr-0.4", "'cl-slsr-0.3' or 'cl-slsr-0.5' or 'cl-slsr-0.7'"),
+    ):
+        with pytest.raises(ValueError, match=rf"^no preset '{name}'; did you mean {near}"):
+            label_noise_of_preset(name)
+    with pytest.raises(ValueError, match=r"^no preset 'xyz'; there are iel-wbc.*, markov-I3$"):
+        label_noise_of_preset("xyz")

@@ -83,7 +83,7 @@ def test_an_image_has_no_slices():
     ("changes", "match"),
     [
         ({"fraction": -1}, "fraction is -1, expected a fraction"),
-        ({"per": "blocks"}, "did you mean 'block'"),
+        ({"per": "blocks"}, r"^per is 'blocks', expected 'block', 'slice' or 'component'; did you mean 'block'\?$"),
         ({"scale": 0}, "scale is 0, expected at least 1"),
         ({"axis": 3}, "axis is 3, expected a spatial axis from 0 to 2"),
         ({"ignore_index": 0}, "ignore_index is 0, expected at least 1"),
