@@ -19,12 +19,28 @@ from monai_iel.noisy_labels.named import ignore_index_of
 from monai_iel.noisy_labels.search import UNDAMAGED, Evaluation, Measure, StrengthSearch, harm
 from monai_iel.transforms.label_noise import LabelNoise
 
-__all__ = ["Calibration", "Case", "Evaluation", "LabelSource", "UnreachableTargetError", "calibrate", "read_source"]
+__all__ = [
+    "NOT_MONOTONE",
+    "Calibration",
+    "Case",
+    "Evaluation",
+    "LabelSource",
+    "UnreachableTargetError",
+    "calibrate",
+    "check_target",
+    "read_source",
+]
 
 Label = tuple[NDArray[Any], Sequence[float]]
 LabelSource = Label | Callable[[], Label]
 Case = tuple[str, LabelSource]
 MapCases = Callable[[Callable[[Case], float | None], Sequence[Case]], Iterable[float | None]]
+
+NOT_MONOTONE = (
+    "More strength did not always do more damage: other strengths may do the same. The one taken is on the first rise "
+    "that was seen."
+)
+"""What is said where `Calibration.is_monotone` is false."""
 
 _MEASURES = {"dice": mean_dice, "distance_mm": mean_distance}
 
@@ -110,6 +126,10 @@ def calibrate(
 
     A noise that hits a few whole things (blocks, components) grows in steps, and may pass over the target.
 
+    **Which target:** Dice, unless all labels have one voxel size. A surface distance depends on the sampling where the
+    errors are not much larger than the voxels (`label_damage` has an example), a Dice hardly. Voxels that a noise
+    leaves unknown are in neither, so a noise that only hides reaches no target.
+
     Args:
         noise: any noise that is fixed per case; the search starts at its strength.
         cases: ``(case id, source)``. A source is a class map ``H W [D]`` with its spacing in mm, or a function without
@@ -137,12 +157,9 @@ def calibrate(
         >>> abs(found.reached - 0.9) <= 0.01, found.noise.strength == found.strength > 0
         (True, True)
     """
-    measure, target = _target(target_dice, target_distance_mm)
-    if tolerance is None:
-        tolerance = 0.002 if measure == "dice" else 0.01 * target
-    if not 0 < tolerance < math.inf:
-        raise ValueError(f"tolerance is {tolerance}, expected a positive number; leave it out for the default")
+    measure, target, tolerance = check_target(target_dice, target_distance_mm, tolerance)
     ignore_index = ignore_index_of(noise) if ignore_index is None else ignore_index
+    hidden = "" if ignore_index is None else "; voxels that are unknown are in no Dice and no distance"
     if not cases:
         raise ValueError("cases is empty, expected at least one (case id, source)")
 
@@ -151,14 +168,16 @@ def calibrate(
         bar = tqdm(map_cases(work, cases), f"strength {strength:.4g}", len(cases), leave=False, disable=not progress)
         values = [value for value in bar if value is not None]
         if not values and not search.evaluations:
-            raise ValueError(f"none of the {len(cases)} cases has any known foreground, so no damage can be measured")
+            raise ValueError(
+                f"none of the {len(cases)} cases has any known foreground, so no damage can be measured{hidden}"
+            )
         return fmean(values) if values else UNDAMAGED[measure]  # a stronger noise may leave all of it unknown
 
     before = {one.strength: one.value for one in known}
     search = StrengthSearch(evaluate, measure, target, tolerance, before, on_evaluation)
     found = search.run(noise.strength or 1.0, noise.max_strength)
     if abs(found.value - target) > tolerance:
-        raise UnreachableTargetError(search.explain(noise, found), found, search.evaluations)
+        raise UnreachableTargetError(search.explain(noise, found) + hidden, found, search.evaluations)
     return Calibration(
         noise.at_strength(found.strength), found.strength, measure, target, found.value, tuple(search.evaluations)
     )
@@ -170,14 +189,24 @@ def read_source(source: LabelSource) -> tuple[NDArray[np.int32], tuple[float, ..
     return np.array(label, dtype=np.int32), tuple(float(size) for size in spacing)
 
 
-def _target(dice: float | None, distance: float | None) -> tuple[Measure, float]:
+def check_target(dice: float | None, distance: float | None, tolerance: float | None) -> tuple[Measure, float, float]:
+    """Return what is measured, the target, and the tolerance; see `calibrate`.
+
+    Raises:
+        ValueError: not exactly one target, or a number out of range.
+    """
     if (dice is None) == (distance is None):
         raise ValueError(f"target_dice is {dice}, target_distance_mm {distance}; give exactly one of them")
     if dice is not None and not 0 < dice < 1:
         raise ValueError(f"target_dice is {dice}, expected a number between 0 and 1 (80 % is 0.8)")
     if distance is not None and not 0 < distance < math.inf:
         raise ValueError(f"target_distance_mm is {distance}, expected a positive length in mm")
-    return ("dice", float(dice)) if dice is not None else ("distance_mm", float(cast(float, distance)))
+    if tolerance is not None and not 0 < tolerance < math.inf:
+        raise ValueError(f"tolerance is {tolerance}, expected a positive number; leave it out for the default")
+    if dice is not None:
+        return "dice", float(dice), 0.002 if tolerance is None else tolerance
+    target = float(cast(float, distance))
+    return "distance_mm", target, 0.01 * target if tolerance is None else tolerance
 
 
 def _value_of(noise: LabelNoise, measure: Measure, ignore_index: int | None, case: Case) -> float | None:

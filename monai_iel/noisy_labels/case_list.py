@@ -1,4 +1,4 @@
-"""The cases of a run: their files, where the noisy labels go, and a look at all of them before anything is written."""
+"""The cases of a run: their files, where the noisy labels go, and the new list."""
 
 from __future__ import annotations
 
@@ -10,22 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from monai_iel.data.checks import MAX_PROBLEMS, raise_together
-from monai_iel.data.datalist import load_datalist, read_json, write_datalist
-from monai_iel.data.files import CaseError, open_image
+from monai_iel.data.building import MADE_BY, write_json
+from monai_iel.data.datalist import load_datalist, read_json
+from monai_iel.data.roots import write_roots
 from monai_iel.noisy_labels.label_file import LabelFile
-from monai_iel.noisy_labels.workers import MapInOrder
 
-__all__ = ["CaseList", "NoisyCase", "check_labels", "num_classes_of"]
+__all__ = ["CaseList", "NoisyCase", "num_classes_of"]
 
 _SECTIONS = ("training", "validation", "test")
-# Keys that `write_datalist` writes itself, and names of its arguments.
-_WRITTEN = {
-    *("name", "made_by", "modality", "channel_names", "labels", "numTraining", "numValidation", "numTest"),
-    *(*_SECTIONS, "noise", "path"),
-}
 
 
 @dataclass(frozen=True)
@@ -61,13 +53,16 @@ class CaseList:
     Args:
         path: the ``dataset.json``.
         sections: those whose labels get noise.
+        roots: folders outside that of the list in which files may lie; see `load_datalist`.
 
     Raises:
         FileNotFoundError: no such list, or (as ``MissingCaseFileError``) a label or image that is not there.
         ValueError: a section that is absent, empty or the test section, or a list that cannot be understood.
     """
 
-    def __init__(self, path: Path, sections: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, sections: Sequence[str], roots: Sequence[str | os.PathLike[str]] | None = None
+    ) -> None:
         if not sections or "test" in sections or len(set(sections)) < len(sections):
             raise ValueError(
                 f"sections is {list(sections)}, expected sections such as 'training' and 'validation', each once; the "
@@ -81,7 +76,12 @@ class CaseList:
             noisy = section in sections
             if noisy or self.content.get(section):
                 self.entries[section] = load_datalist(
-                    self.path, section, spatial_dims=3, require_labels=noisy, check="files" if noisy else "off"
+                    self.path,
+                    section,
+                    spatial_dims=3,
+                    require_labels=noisy,
+                    check="files" if noisy else "off",
+                    roots=roots,
                 )
         self._check_ids(sections)
         self.cases = self._cases(sections)
@@ -115,37 +115,65 @@ class CaseList:
     def write(self, out: Path, noise: Mapping[str, Any]) -> None:
         """Write ``dataset.json`` into ``out``: this list, with the noisy labels in place of the clean ones.
 
+        What else a list or an entry holds (a fold, an age) is kept as it is, but for names of files beside the image
+        and the label, such as a mask: a text, alone or in a list, that names a file seen from the folder of this list
+        is made to name it from ``out``.
+
         Args:
             out: the folder that the targets are relative to.
             noise: what the list says of the noise.
         """
         targets = {case.case_id: str(out / case.target) for case in self.cases}
-        sections: dict[str, list[dict[str, str]]] = {name: [] for name in _SECTIONS}
-        for name, entries in self.entries.items():
-            sections[name] = [
-                {**entry, "label": targets[entry["case_id"]]} if entry["case_id"] in targets else entry
-                for entry in entries
+        sections = {
+            section: [
+                self._written(raw, {**entry, "label": targets[entry["case_id"]]} if noisy else entry, out)
+                for raw, entry in zip(self.content[section], entries, strict=True)
+                for noisy in [entry["case_id"] in targets]
             ]
-        main = {name: sections.pop(name) for name in _SECTIONS}
-        others = {
-            name: [{("id" if key == "case_id" else key): value for key, value in entry.items()} for entry in entries]
-            for name, entries in sections.items()
+            for section, entries in self.entries.items()
         }
-        write_datalist(
-            out / "dataset.json",
-            name=str(self.content.get("name", self.path.parent.name)),
-            labels=self.content.get("labels") or {},
-            channel_names=self.content.get("modality") or self.content.get("channel_names") or {},
-            **main,
-            **{key: value for key, value in self.content.items() if key not in _WRITTEN and key not in others},
-            **others,
-            noise=dict(noise),
-        )
+        lists = {name: sections.get(name, []) for name in (*_SECTIONS, *sections)}
+        counts = {f"num{name.capitalize()}": len(lists[name]) for name in _SECTIONS}
+        head = {"name": self.path.parent.name, **self.content, "made_by": MADE_BY, **counts}
+        others = {key: value for key, value in head.items() if key not in lists}
+        path = out / "dataset.json"
+        write_roots(path, [entry for entries in lists.values() for entry in entries])
+        write_json(path, {**others, "noise": dict(noise), **lists})
+
+    def _written(self, raw: Any, entry: Mapping[str, str], out: Path) -> dict[str, Any]:
+        """An entry of the new list: what ``raw`` holds, with the paths of ``entry``."""
+        kept = raw if isinstance(raw, dict) else {}
+        own = {"id": entry["case_id"], "image": _seen_from(out, entry["image"])}
+        if "label" in entry:
+            own["label"] = _seen_from(out, entry["label"])
+        return {**own, **{key: self._moved(value, out) for key, value in kept.items() if key not in (*own, "label")}}
+
+    def _moved(self, value: Any, out: Path) -> Any:
+        """A value of an entry, with the files that it names as seen from ``out``."""
+        if isinstance(value, list):
+            return [self._moved(one, out) for one in value]
+        if not isinstance(value, str) or os.path.isabs(value) or not os.path.isfile(self.path.parent / value):
+            return value
+        return _seen_from(out, os.path.abspath(self.path.parent / value))
+
+    def label_digests(self) -> dict[str, dict[str, Any]]:
+        """Size and SHA-256 of each label file that gets noise."""
+        digests: dict[str, dict[str, Any]] = {}
+        for path in dict.fromkeys(case.label.path for case in self.cases):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[str(path)] = {"bytes": path.stat().st_size, "sha256": digest}
+        return digests
 
     def identity(self) -> dict[str, Any]:
         """What tells this list from another one."""
         digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
         return {"datalist": str(self.path), "datalist_sha256": digest}
+
+
+def _seen_from(folder: Path, path: str) -> str:
+    """An absolute path, relative to a folder where it lies below it."""
+    return Path(path).relative_to(folder).as_posix() if Path(path).is_relative_to(folder) else path
 
 
 def _is_section(value: Any) -> bool:
@@ -166,39 +194,3 @@ def num_classes_of(content: Mapping[str, Any]) -> int | None:
     if isinstance(labels, dict) and labels and all(str(number).isdecimal() for number in labels):
         return max(int(number) for number in labels) + 1
     return None
-
-
-def check_labels(cases: Sequence[NoisyCase], mapped: MapInOrder, ignore_index: int | None = None) -> list[list[int]]:
-    """Read every label once; return the classes in each, without 0 and ``ignore_index``.
-
-    Raises:
-        CaseError: one or more labels cannot be used, or do not fit to their images; up to 20 are named.
-    """
-    problems: list[CaseError] = []
-    classes: list[list[int]] = []
-    for case, found in zip(cases, mapped(_classes_or_problem, cases), strict=True):
-        if isinstance(found, str):
-            problems.append(CaseError(f"{found} (case {case.case_id!r})"))
-        else:
-            classes.append([number for number in found if number != ignore_index])
-        if len(problems) == MAX_PROBLEMS:
-            break
-    raise_together(problems, len(cases))
-    return classes
-
-
-def _classes_or_problem(case: NoisyCase) -> list[int] | str:
-    try:
-        label, _ = case.label.read()
-        image = open_image(case.image)
-    except CaseError as error:
-        return str(error)
-    shape = image.shape[1::-1] if image.is_picture else image.shape[: label.ndim]
-    if shape != label.shape:
-        return (
-            f"{case.label.path}: the label has shape {label.shape}, its image {case.image.name} {image.shape}; "
-            "resample the label to its image, or pair the right files"
-        )
-    if label.min(initial=0) < 0:
-        return f"{case.label.path}: found class {label.min()}, expected 0 or more; renumber the classes"
-    return [int(number) for number in np.unique(label) if number]

@@ -156,6 +156,12 @@ def label_damage(
     The bias is seen from the clean outline: a disc of radius R that is merely moved by t has one of about t^2 / (4 R).
     Components are connected over faces, edges and corners.
 
+    **Distances are comparable within one sampling only.** They are taken between voxel centres, each outline voxel
+    counting alike, so errors near the voxel size come out smaller where it is smaller: for the same volume of error on
+    one ellipsoid (outlines of 8 vertices) the mean distance is 0.66 mm on voxels of 1 x 1 x 1 mm, and 0.25 mm on
+    0.5 x 0.5 x 3 mm. Weighing the voxels by their surface brings the two to 0.64 and 0.43 mm, not to one figure, and
+    is left out. To compare across samplings take the Dice (0.946 on both).
+
     **A class that only one map has** has a Dice of 0, and its distances are the diagonal of the image; `missed` and
     `added` name it, so that a noise never looks milder for deleting a structure. So does a class of which one mask has
     no outline because it fills the image. Such a class has no bias.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monai_iel.data.files import CaseError, ImageFile, open_image
+from monai_iel.noisy_labels.png import PngFile
 
 __all__ = ["LabelFile"]
 
 _PICTURE_MODES = ("1", "L", "P", "I;16", "I")
-_KEPT: tuple[str, ...] = ("dpi", "transparency")
 _GZIP_LEVEL = 6
 # Colours of an error map as a palette picture: agrees, added, removed, another class, unknown.
 _ERROR_PALETTE = (0, 0, 0, 86, 180, 233, 213, 94, 0, 240, 228, 66, 128, 128, 128)
@@ -85,19 +86,32 @@ class LabelFile:
     def rewrite(self, classes: NDArray[Any]) -> bytes:
         """Return the content of a file that differs from this one in its classes alone.
 
-        A NIfTI file keeps every byte of its header and extensions and of the voxels that do not change, a PNG file its
-        mode, bit depth (2 and 4 bits of grey become 8), palette, transparency and resolution. A compressed file holds
-        neither a time nor a name.
+        A NIfTI file keeps every byte of its header and extensions and of the voxels that do not change, a PNG file
+        every chunk (bit depth, palette, transparency, resolution, texts) but that of the pixels. A compressed file
+        holds neither a time nor a name.
 
         Args:
             classes: a class map of the shape that `read` gives.
 
         Raises:
-            CaseError: the file's number type cannot hold a class.
+            CaseError: the file's number type or palette cannot hold a class.
         """
         if self._is_nifti:
             return self._as_compressed(self._rewritten_nifti(classes))
-        return self._rewritten_picture(classes.T)
+        file = PngFile(self.path.read_bytes())
+        return file.with_samples(self._samples(classes.T, file))
+
+    def check_storable(self, classes: Iterable[int]) -> None:
+        """Refuse classes that `rewrite` could not store.
+
+        Raises:
+            CaseError: the file's number type or palette cannot hold one of them.
+        """
+        numbers = np.array(sorted(classes), dtype=np.int64)
+        if self._is_nifti:
+            self._encoded(numbers, nibabel.load(self.path).dataobj)
+        else:
+            self._samples(numbers, PngFile(self.path.read_bytes()))
 
     def error_map(self, noisy: NDArray[np.int32], clean: NDArray[np.int32], ignore_index: int | None = None) -> bytes:
         """Return the content of a file of this kind and geometry that shows where two class maps differ.
@@ -177,21 +191,24 @@ class LabelFile:
         copy = type(image)(values.reshape(image.shape).astype(dtype), None, header)
         return self._as_compressed(copy.to_bytes())
 
-    def _rewritten_picture(self, classes: NDArray[Any]) -> bytes:
-        with Image.open(self.path) as picture:
-            dtype = np.asarray(picture).dtype
-            stored = classes.astype(dtype)
-            if not np.array_equal(stored, classes):
-                raise CaseError(
-                    f"{self.path}: class {classes[stored != classes][0]} cannot be stored in a picture of mode "
-                    f"{picture.mode}; save the label as 16-bit grey, or as NIfTI"
-                )
-            copy = picture.copy()
-            copy.frombytes(Image.fromarray(stored).tobytes())
-            kept: dict[str, Any] = {name: picture.info[name] for name in _KEPT if name in picture.info}
-            if picture.mode == "P":
-                kept["bits"] = self.path.read_bytes()[24]  # the header chunk's bit depth
-            return _png(copy, **kept)
+    def _samples(self, classes: NDArray[Any], file: PngFile) -> NDArray[np.int64]:
+        """Class numbers as a PNG file stores them."""
+        samples, rest = np.divmod(classes.astype(np.int64), file.step)
+        most = 2**file.bits - 1
+        if file.colours is not None:
+            # What a file holds already is taken, be it a colour of its palette or not.
+            with Image.open(self.path) as picture:
+                most = min(most, max(file.colours - 1, picture.getextrema()[1]))
+        wrong = classes[(samples < 0) | (samples > most) | (rest != 0)]
+        if not len(wrong):
+            return samples
+        depth = f"{file.bits} bit{'s' if file.bits > 1 else ''}"
+        if file.colours is None:
+            where, mend = f"a grey PNG of {depth}", "save the label with more bits, or as NIfTI"
+        else:
+            where = f"a palette PNG of {depth} and {file.colours} colours"
+            mend = "save the label as grey, or with 8 bits and a colour for every class"
+        raise CaseError(f"{self.path}: class {wrong[0]} cannot be stored in {where}; {mend}")
 
 
 def _without_last_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -200,7 +217,7 @@ def _without_last_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _png(picture: Image.Image, **options: Any) -> bytes:
+def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", **options)
+    picture.save(buffer, "PNG")
     return buffer.getvalue()

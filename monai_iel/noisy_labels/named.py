@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from monai_iel.transforms import label_noise
-from monai_iel.transforms.label_noise import LabelNoise
+from monai_iel.transforms.label_noise import ChoiceLabelNoise, ClassLabelNoise, LabelNoise
 
-__all__ = ["LABEL_NOISE_MODELS", "ignore_index_of", "label_noise_of_model"]
+__all__ = ["LABEL_NOISE_MODELS", "classes_after", "ignore_index_of", "label_noise_of_model", "parameters_of_model"]
 
 
 def _models() -> dict[str, type[LabelNoise]]:
@@ -46,8 +46,7 @@ def label_noise_of_model(
     """
     if name not in LABEL_NOISE_MODELS:
         raise ValueError(f"no model {name!r}{_nearest(name, LABEL_NOISE_MODELS)}")
-    kind = LABEL_NOISE_MODELS[name]
-    arguments = {n: p for n, p in inspect.signature(kind).parameters.items() if n not in ("seed", "strength")}
+    arguments = parameters_of_model(name)
     for given in parameters:
         if given not in arguments:
             raise ValueError(f"model {name!r} has no parameter {given!r}{_nearest(given, arguments)}")
@@ -58,9 +57,15 @@ def label_noise_of_model(
     if absent:
         raise ValueError(f"model {name!r} needs {', '.join(absent)}; its parameters are {', '.join(arguments)}")
     try:
-        return kind(**filled, seed=seed)
+        return LABEL_NOISE_MODELS[name](**filled, seed=seed)
     except TypeError as error:  # a text where a number is expected
         raise ValueError(f"model {name!r} does not take {filled}: {error}") from error
+
+
+def parameters_of_model(name: str) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a key of `LABEL_NOISE_MODELS`, without seed and strength."""
+    parameters = inspect.signature(LABEL_NOISE_MODELS[name]).parameters
+    return {one: parameter for one, parameter in parameters.items() if one not in ("seed", "strength")}
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
@@ -76,3 +81,21 @@ def ignore_index_of(noise: LabelNoise) -> int | None:
         if index is not None:
             return int(index)
     return None
+
+
+def classes_after(noise: LabelNoise, case_id: str, classes: Iterable[int]) -> set[int]:
+    """Return the foreground classes that a label with these may have once the noise is applied."""
+    present = {*classes}
+    if not present:  # an empty label stays as it is
+        return present
+    if isinstance(noise, ChoiceLabelNoise):
+        chosen = noise.chosen(case_id)
+        return present if chosen is None else classes_after(chosen, case_id, present)
+    for part in getattr(noise, "noises", ()):
+        present = classes_after(part, case_id, present)
+    if isinstance(noise, ClassLabelNoise):
+        rows = enumerate(noise.confusion)
+        present |= {other for number, row in rows if number in present for other, share in enumerate(row) if share}
+    present |= {*range(getattr(noise, "num_classes", 0))}
+    index = getattr(noise, "ignore_index", None)
+    return (present if index is None else present | {index}) - {0}

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from monai_iel.data.building import write_json
+from monai_iel.data.files import CaseError
 from monai_iel.files import write_bytes
 from monai_iel.noisy_labels.case_list import NoisyCase
 from monai_iel.noisy_labels.damage import label_damage
+from monai_iel.noisy_labels.label_file import LabelFile
 from monai_iel.noisy_labels.run_folder import RunFolder
 from monai_iel.transforms.label_noise import LabelNoise
 
-__all__ = ["Corruption", "caption", "remarks"]
+__all__ = ["Corruption", "caption", "remark_of_no_change", "remarks"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Corruption:
             noisy = self.noise.corrupt_case(clean.copy(), spacing, case.case_id)
         except ValueError as error:
             raise ValueError(f"case {case.case_id!r}, {case.label.path}: {error}") from error
-        write_bytes(self.folder.path / case.target, case.label.rewrite(noisy))
+        _check_reads_as(write_bytes(self.folder.path / case.target, case.label.rewrite(noisy)), noisy)
         if asked["error_maps"]:
             content = case.label.error_map(noisy, clean, asked["ignore_index"])
             write_bytes(self.folder.path / case.error_map, content)
@@ -49,6 +55,24 @@ class Corruption:
         return dict(record)
 
 
+def _check_reads_as(path: Path, meant: NDArray[np.int32]) -> None:
+    """Refuse a file that a reader would understand otherwise than it was meant."""
+    found, _ = LabelFile(path).read()
+    if not np.array_equal(found, meant):
+        at = tuple(np.argwhere(found != meant)[0].tolist())
+        raise CaseError(
+            f"{path}: class {meant[at]} at voxel {at} is read back as {found[at]}; this file format does not hold the "
+            "label, save the clean one as NIfTI or 8-bit grey PNG"
+        )
+
+
+def remark_of_no_change(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence where the noise did nothing at all."""
+    if any(record["changed"] or record["unknown_share"] for record in records):
+        return []
+    return [f"The noise changed no voxel of any of the {_counted(records)}: the noisy labels are the clean ones."]
+
+
 def remarks(present: Sequence[tuple[str, Sequence[int]]]) -> list[str]:
     """Sentences about labels that are empty or lack a class, from the classes of each clean label."""
     everywhere = sorted({number for _, numbers in present for number in numbers})
@@ -58,14 +82,15 @@ def remarks(present: Sequence[tuple[str, Sequence[int]]]) -> list[str]:
     empty = [case for case, numbers in present if not numbers]
     sentences = []
     if empty:
-        sentences.append(f"{_counted(empty)} with an empty label, kept as cases of their own: {_some(empty)}.")
+        stay = "they stay in the list and are" if len(empty) > 1 else "it stays in the list and is"
+        sentences.append(f"{_counted(empty)} with an empty label: {_some(empty)}; {stay} in no mean.")
     sentences += [
         f"{_counted(cases)} without class {number}: {_some(cases)}." for number, cases in lacking.items() if cases
     ]
     return sentences
 
 
-def _counted(cases: Sequence[str]) -> str:
+def _counted(cases: Sequence[Any]) -> str:
     return f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
 
 

@@ -13,6 +13,7 @@ from nibabel.orientations import apply_orientation, io_orientation
 from numpy.typing import NDArray
 
 from monai_iel.data.files import open_image
+from monai_iel.noisy_labels.calibrate import NOT_MONOTONE
 from monai_iel.noisy_labels.case_list import NoisyCase
 from monai_iel.noisy_labels.label_file import LabelFile
 from monai_iel.noisy_labels.manifest import classes_of, summary
@@ -24,7 +25,8 @@ __all__ = ["COLOURS", "Picture", "fill_page", "shown_cases"]
 
 CLEAN, NOISY = "clean label", "noisy label"
 COLOURS = {CLEAN: OKABE_ITO["sky blue"], NOISY: OKABE_ITO["vermillion"]}
-_LEGIBLE, _LARGE, _MARGIN = 256, 400, 24  # pixels: the shorter side; from where on a picture is cut; around the labels
+# Pixels: the shorter side; from where on a picture is cut; around the labels; the longer side.
+_LEGIBLE, _LARGE, _MARGIN, _MOST = 256, 400, 24, 512
 _CLASS_COLUMNS = {
     **{name: name for name in ("dice", "distance_mm", "distance95_mm", "bias_mm")},
     **{"volume ratio": "volume_ratio", "components +": "component_change", "voxels changed": "changed"},
@@ -34,7 +36,8 @@ Each figure of a case is the mean over the foreground classes that its clean or 
 the two; distance_mm the mean distance between their outlines, both ways; distance95_mm the larger of the two 95th
 percentiles (HD95); bias_mm the mean signed distance of the noisy outline from the clean one, positive outwards. A class
 that only one of the labels has counts with a Dice of 0 and the diagonal of the image as its distance, and has no bias.
-changed_share is the share of the voxels with another class. Images without geometry have 1 mm per pixel."""
+changed_share is the share of the voxels with another class. Images without geometry have 1 mm per pixel. Distances are
+comparable between labels of one voxel size only; Dice is the figure to compare across samplings."""
 
 Record = Mapping[str, Any]
 
@@ -44,7 +47,8 @@ class Picture:
     """Draws the outlines of a clean and a noisy label on the slice with the most damage.
 
     Volumes are turned to RAS and cut across their coarsest axis (the last one, among equals), the patient's right on
-    the right. Large pictures are cut to the surroundings of the labels.
+    the right. Large pictures are cut to the surroundings of the labels, and shown with every second (third, ...) pixel
+    where they are still large, so that a page with all cases of a data set stays small.
 
     Args:
         out: folder that the noisy label's path is relative to.
@@ -75,9 +79,11 @@ class Picture:
             maps = {name: take_slice(label) for name, label in maps.items()}
         window = _window([label != 0 for label in maps.values()])
         drawn = np.stack(channels, axis=-1) if len(channels) == 3 else channels[0]
-        maps = {name: label[window] for name, label in maps.items()}
-        scale = max(1, round(_LEGIBLE / min(drawn[window].shape[:2])))
-        return outline_overlay(drawn[window], maps, colours=COLOURS, scale=scale)
+        step = -(-max(side.stop - side.start for side in window) // _MOST)
+        shown = tuple(slice(side.start, side.stop, step) for side in window)
+        maps = {name: label[shown] for name, label in maps.items()}
+        scale = max(1, round(_LEGIBLE / min(drawn[shown].shape[:2])))
+        return outline_overlay(drawn[shown], maps, colours=COLOURS, scale=scale)
 
 
 def _channels(values: NDArray[Any], dims: int, *, picture: bool) -> list[NDArray[Any]]:
@@ -92,9 +98,10 @@ def _window(masks: Sequence[NDArray[np.bool_]]) -> tuple[slice, ...]:
     """The whole picture, or, where it is large, the surroundings of the masks."""
     either = np.logical_or.reduce(list(masks))
     if max(either.shape) <= _LARGE or not either.any():
-        return tuple(slice(size) for size in either.shape)
+        return tuple(slice(0, size) for size in either.shape)
     return tuple(
-        slice(max(0, int(found.min()) - _MARGIN), int(found.max()) + _MARGIN + 1) for found in np.nonzero(either)
+        slice(max(0, int(found.min()) - _MARGIN), min(size, int(found.max()) + _MARGIN + 1))
+        for found, size in zip(np.nonzero(either), either.shape, strict=True)
     )
 
 
@@ -162,10 +169,7 @@ def _add_calibration(report: Report, calibration: Mapping[str, Any]) -> None:
         f"{calibration['target']:g}."
     )
     if not calibration["is_monotone"]:
-        report.add_text(
-            "More strength did not always do more damage: other strengths may do the same. The one taken is on the "
-            "first rise that was seen."
-        )
+        report.add_text(NOT_MONOTONE)
     looked_at = sorted(map(tuple, calibration["evaluations"]))
     if len(looked_at) > 1:
         curve = tuple(zip(*looked_at, strict=True))

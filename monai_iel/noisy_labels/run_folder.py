@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ __all__ = ["CALIBRATION", "RunFolder"]
 
 CALIBRATION = "calibration.json"
 _SHOWN_DIFFERENCES = 5
+_LABEL_FILES = "label_files"  # in run.json, beside what was asked for
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # the names of monai_iel.files
 
 
 class RunFolder:
@@ -33,6 +37,7 @@ class RunFolder:
 
     Raises:
         FileExistsError: the folder holds another run, or files that no run made; the message says what differs.
+        OSError: nothing can be written there.
     """
 
     def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
@@ -43,30 +48,55 @@ class RunFolder:
         self._records = path / ".records"
         self._evaluations = self._records / "evaluations.jsonl"
         self.is_new = not self._settings.is_file()
+        self._has_cases = self.dataset_json.is_file() or any(self._records.glob("*.json"))  # of an earlier call
         self._check()
+        if not self.is_complete:
+            self._check_writable()
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to be done."""
         return not self.is_new and self.dataset_json.is_file()
 
-    def start(self) -> None:
-        """Write down what was asked for."""
-        write_json(self._settings, self.asked)
+    def check_label_files(self, digests: Mapping[str, Any]) -> None:
+        """Refuse to go on with clean labels that are not those that the run began with.
+
+        Raises:
+            FileExistsError: a label file has changed; it is named.
+        """
+        known = {} if self.is_new else read_json(self._settings).get(_LABEL_FILES, {})
+        changed = [name for name, digest in known.items() if digests.get(name) != digest]
+        if changed:
+            more = len(changed) - 1
+            raise FileExistsError(
+                f"{self.path}: holds a run of other labels: {changed[0]}{f' (and {more} more)' if more else ''} has "
+                "changed since; restore the file, give another folder, or delete this one"
+            )
+
+    def start(self, digests: Mapping[str, Any]) -> None:
+        """Write down what was asked for, and the digests of the clean label files."""
+        write_json(self._settings, {**self.asked, _LABEL_FILES: dict(digests)})
         self.is_new = False
 
-    def abandon(self) -> None:
-        """Leave the folder free for another run, unless a case is done already."""
-        if any(self._records.glob("*.json")):
+    def abandon(self, files: Iterable[str]) -> None:
+        """Leave the folder free for another run, unless an earlier call has done cases.
+
+        Removed is what the run itself wrote, and no file else.
+
+        Args:
+            files: labels and error maps of the run, relative to the folder.
+        """
+        if self.is_new or self._has_cases:
             return
         shutil.rmtree(self._records, ignore_errors=True)
-        for left in (self._settings, self.path / CALIBRATION):
-            left.unlink(missing_ok=True)
-        for folder in ("labels", "error_maps"):  # without a record they belong to no case
-            shutil.rmtree(self.path / folder, ignore_errors=True)
         self._sweep()
-        if not any(self.path.iterdir()):
-            self.path.rmdir()
+        made = [self.path / name for name in files]
+        for file in (*made, self._settings, self.path / CALIBRATION):
+            file.unlink(missing_ok=True)
+        inside = {parent for file in made for parent in file.parents if parent.is_relative_to(self.path)}
+        for folder in sorted({*inside, self.path}, key=lambda one: len(one.parts), reverse=True):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def finish(self) -> None:
         """Remove what only a run that is not complete needs."""
@@ -98,8 +128,9 @@ class RunFolder:
         write_text(self._evaluations, "".join(f"{json.dumps([e.strength, e.value])}\n" for e in kept))
 
     def _sweep(self) -> None:
-        for left in self.path.rglob(".*.tmp"):  # the names of monai_iel.files
-            left.unlink(missing_ok=True)
+        for left in self.path.rglob(".*.tmp"):
+            if _TEMPORARY.fullmatch(left.name):
+                left.unlink(missing_ok=True)
 
     def _check(self) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -113,7 +144,8 @@ class RunFolder:
                     "is empty or not there"
                 )
             return
-        differences = _differences(read_json(self._settings), self.asked)
+        there = {name: value for name, value in read_json(self._settings).items() if name != _LABEL_FILES}
+        differences = _differences(there, self.asked)
         if differences:
             shown = "; ".join(differences[:_SHOWN_DIFFERENCES])
             more = len(differences) - _SHOWN_DIFFERENCES
@@ -121,6 +153,15 @@ class RunFolder:
                 f"{self.path}: holds another run: {shown}{f'; and {more} more' if more > 0 else ''}; give another "
                 "folder, or delete this one"
             )
+
+    def _check_writable(self) -> None:
+        """Refuse a place where nothing can be written, before hours are spent on what shall be written there."""
+        near = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        try:
+            tempfile.TemporaryDirectory(dir=near, prefix=".monai_iel.").cleanup()
+        except OSError as error:
+            why = "is a file" if near.is_file() else f"cannot be written to ({error.strerror})"
+            raise type(error)(f"{self.path}: {near} {why}; give an output folder elsewhere") from error
 
 
 def _differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

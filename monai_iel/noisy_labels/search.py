@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
 __all__ = ["IN_WORDS", "UNDAMAGED", "Evaluation", "Measure", "StrengthSearch", "harm"]
@@ -79,13 +80,15 @@ class StrengthSearch:
     def _double(self, start: float, most: float) -> tuple[float, float] | None:
         """Return two strengths with the target between them; None where the search is over."""
         low, strength, best, idle = 0.0, min(start, most), -math.inf, 0
+        # Whatever the tolerance is, so that a larger one finds at the latest what a smaller one found.
+        rise = 0.0002 if self.measure == "dice" else 0.001 * self.target
         for _ in range(_MAX_DOUBLINGS):
             beyond = self._at(strength)
             if self._near_enough():
                 return None
             if beyond > 0:
                 return low, strength
-            idle = 0 if beyond > best + self.tolerance / 10 else idle + 1
+            idle = 0 if beyond > best + rise else idle + 1
             best = max(best, beyond)
             if strength >= most or idle == 2:
                 break
@@ -121,12 +124,25 @@ class StrengthSearch:
         while not self._near_enough() and high - low > _CLOSEST * high:
             middle = (low + high) / 2
             low, high = (low, middle) if self._at(middle) > 0 else (middle, high)
-        self.why = f"and the damage jumps there, between strength {low:.6g} and {high:.6g}"
+        below, above = (UNDAMAGED[self.measure] if s == 0 else self._value_at(s) for s in (low, high))
+        self.why = (
+            f"and the damage jumps there, from {below:.4g} at strength {low:.6g} to {above:.4g} at strength {high:.6g}"
+        )
+
+    def _value_at(self, strength: float) -> float:
+        return next(one.value for one in self.evaluations if one.strength == strength)
 
     def explain(self, noise: object, found: Evaluation) -> str:
         """Why the target is not reached, and what is."""
         return (
             f"a {IN_WORDS[self.measure]} of {self.target:g} cannot be reached with {noise!r}: the nearest is "
             f"{found.value:.4g} at strength {found.strength:.6g}, {self.why}; ask for what can be "
-            f"reached, allow a tolerance of {abs(found.value - self.target):.2g}, or change the noise's parameters"
+            f"reached, allow a tolerance of {_rounded_up(abs(found.value - self.target))}, or change the noise's "
+            "parameters"
         )
+
+
+def _rounded_up(gap: float) -> str:
+    """Two digits of a positive number that is not below it."""
+    exact = Decimal(gap)
+    return f"{float(exact.quantize(Decimal((0, (1,), exact.adjusted() - 1)), ROUND_CEILING)):g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -126,10 +127,24 @@ def test_a_damage_that_stops_growing_ends_the_search(monkeypatch: pytest.MonkeyP
 
 def test_a_jump_over_the_target_is_said_and_taken_within_a_larger_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Curve, "share", staticmethod(lambda strength: 0.5 if strength >= 3 else 0.1))
-    with pytest.raises(UnreachableTargetError, match=r"the damage jumps there, between strength 2\.9999\d* and 3"):
+    jump = (
+        r"the damage jumps there, from 0\.9474 at strength 2\.9999\d* to 0\.6667 at strength 3; .* tolerance of 0\.14,"
+    )
+    with pytest.raises(UnreachableTargetError, match=jump):
         calibrate(Curve(), column(), target_dice=0.8)  # 0.947 or 0.667
-    found = calibrate(Curve(), column(), target_dice=0.8, tolerance=0.15)
+    found = calibrate(Curve(), column(), target_dice=0.8, tolerance=0.14)
     assert found.reached in (pytest.approx(2 / 3), pytest.approx(1.8 / 1.9))
+
+
+@pytest.mark.parametrize("target", [0.92, 0.8, 0.71, 0.5, 0.4])
+def test_the_tolerance_that_is_advised_is_enough(target: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Steps, a slow rise after the last of them, and a fall.
+    monkeypatch.setattr(Curve, "share", staticmethod(lambda s: 0.1 * min(4, s // 1.3) + 0.004 * min(s, 20 - s)))
+    with pytest.raises(UnreachableTargetError) as caught:
+        calibrate(Curve(), column(), target_dice=target, tolerance=1e-4)
+    (advised,) = re.findall(r"allow a tolerance of ([0-9.e-]+),", str(caught.value))
+    found = calibrate(Curve(), column(), target_dice=target, tolerance=float(advised))
+    assert abs(found.reached - target) <= float(advised)
 
 
 @pytest.mark.parametrize("target", [0.85, 0.69])

@@ -14,7 +14,8 @@ pytest.importorskip("typer", reason="the command line needs the extra 'cli'")
 pytest.importorskip("rich", reason="the command line needs the extra 'cli'")
 
 from monai_iel import cli, label_noise_of_preset
-from monai_iel.noisy_labels import LABEL_NOISE_MODELS, label_noise_of_model
+from monai_iel.data import load_datalist
+from monai_iel.noisy_labels import LABEL_NOISE_MODELS, Calibration, label_noise_of_model
 
 Call = Callable[..., int]
 BUMPS = ("--model", "bumps", "--set", "radius=[1, 3]", "--set", "count=3")
@@ -86,7 +87,51 @@ def test_the_number_of_classes_comes_from_the_list_unless_set(call: Call, tmp_pa
 def test_warnings_are_said_in_a_line(call: Call, picture_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("L", (24, 24)).save(picture_folder / "label" / "0.png")
     assert call(*BUMPS) == 0
-    assert "warning: 1 case with an empty label, kept as cases of their own: case 0." in capsys.readouterr().err
+    said = "warning: 1 case with an empty label: case 0; it stays in the list and is in no mean."
+    assert said in capsys.readouterr().err
+
+
+def test_a_damage_that_did_not_always_grow_is_said(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Calibration, "is_monotone", False)
+    options = (*BUMPS, "--target-dice", 0.8, "--tolerance", 0.1)
+    for _ in range(2):  # a complete run says it again
+        assert call(*options) == 0
+        assert "warning: More strength did not always do more damage" in capsys.readouterr().err
+
+
+def test_the_size_of_the_page_is_printed(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(*BUMPS) == 0
+    size = (tmp_path / "out" / "report.html").stat().st_size
+    assert f"report.html ({size / 1e6:.1f} MB)" in capsys.readouterr().out
+
+
+def test_all_names_are_listed_without_a_data_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["monai-iel", "noise", "--list"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    printed = capsys.readouterr().out.splitlines()
+    for name in LABEL_NOISE_MODELS:
+        assert any(line.startswith(f"  {name}: ") for line in printed)
+    assert "  elastic: displacement, correlation, classes=null" in printed
+    assert "  pymic-jsrt" in printed
+    assert "  iel-wbc" not in printed  # redrawn at every access
+
+
+def test_folders_outside_that_of_the_list_are_allowed_by_an_option(
+    call: Call, picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (picture_folder / "label").rename(tmp_path / "elsewhere")
+    path = picture_folder / "dataset.json"
+    path.write_text(path.read_text().replace('"label/', f'"{tmp_path}/elsewhere/'))
+    assert call(*BUMPS) == 2
+    assert "0.png: lies in" in capsys.readouterr().err
+    assert call(*BUMPS, "--root", tmp_path / "elsewhere") == 0
+    load_datalist(tmp_path / "out" / "dataset.json", "test", spatial_dims=2, check="files")
 
 
 @pytest.mark.parametrize(
@@ -104,10 +149,17 @@ def test_warnings_are_said_in_a_line(call: Call, picture_folder: Path, capsys: p
             "model 'block' needs keep; its parameters are scale, keep, num_classes",
         ),
         ([*BUMPS, "--set", "radios=2"], "model 'bumps' has no parameter 'radios'; did you mean 'radius'?"),
-        (["--model", "voxel", "--set", "rate=much"], "model 'voxel' does not take"),
+        (["--model", "voxel", "--set", "rate=much"], "rate is 'much', expected a fraction"),
         (["--model", "voxel", "--set", "rate=2"], "rate is 2, expected a fraction"),
         ([*BUMPS, "--strength", -1], "strength is -1.0, expected a finite number of 0 or more"),
         ([*BUMPS, "--target-dice", 0.8, "--target-distance", 1], "give exactly one of them"),
+        ([*BUMPS, "--tolerance", 0.1], "tolerance is 0.1, but there is no target; give one, or leave it out"),
+        (["--model", "unknown", "--set", "fraction=1", "--target-dice", 0.5], "unknown are in no Dice and no distance"),
+        (
+            ["--model", "unknown", "--set", "fraction=0.5", "--target-dice", 0.5],
+            "unknown are in no Dice and no distance",
+        ),
+        ([*BUMPS, "--ignore-index", 2], "ignore_index is 2, but the classes that the data list declares go up to 2"),
         (
             ["--model", "block", "--set", "scale=1", "--set", "keep=0.5", "--target-dice", 0.01],
             "cannot be reached with",

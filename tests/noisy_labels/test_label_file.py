@@ -14,6 +14,7 @@ from PIL import Image
 
 from monai_iel.data.files import CaseError
 from monai_iel.noisy_labels import LabelFile
+from monai_iel.noisy_labels.png import PngFile, _chunk
 from monai_iel.transforms.label_noise.base import read_label
 
 Save = Callable[..., Path]
@@ -73,7 +74,9 @@ def test_a_class_beyond_the_number_type_is_refused(save_nifti: Save, tmp_path: P
     with pytest.raises(CaseError, match=r"label.nii.gz: class 256 cannot be stored as uint8"):
         LabelFile(save_nifti(VALUES)).rewrite(np.full(VALUES.shape, 256))
     Image.fromarray(VALUES[0]).save(tmp_path / "a.png")
-    with pytest.raises(CaseError, match=r"a.png: class 256 cannot be stored in a picture of mode L"):
+    with pytest.raises(
+        CaseError, match=r"a.png: class 256 cannot be stored in a grey PNG of 8 bits; save the label with more"
+    ):
         LabelFile(tmp_path / "a.png").rewrite(np.full((4, 5), 256))
 
 
@@ -103,11 +106,15 @@ def pictures() -> dict[str, Image.Image]:
     flat = VALUES[:, :, 0]
     palette = Image.fromarray(flat)
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, *range(30)])
+    palette_of_2 = Image.fromarray((flat == 1).astype(np.uint8))
+    palette_of_2.putpalette([0, 0, 0, 255, 0, 0])
     return {
         "1": Image.fromarray(flat == 1),
         "L": Image.fromarray(flat),
         "L255": Image.fromarray(np.where(flat == 1, 255, 0).astype(np.uint8)),
         "P": palette,
+        "P8": palette,
+        "P1": palette_of_2,
         "I;16": Image.fromarray(flat.astype(np.uint16) * 300),
     }
 
@@ -115,8 +122,13 @@ def pictures() -> dict[str, Image.Image]:
 @pytest.mark.parametrize("name", pictures())
 def test_a_picture_keeps_mode_depth_palette_and_resolution(tmp_path: Path, name: str) -> None:
     original, path = pictures()[name], tmp_path / "a.png"
-    options = {"bits": 8} if name == "P" else {}
-    original.save(path, dpi=(300, 300), **options)
+    original.save(path, dpi=(300, 300))
+    depth = {"1": 1, "P": 4, "P1": 1, "I;16": 16}
+    if name == "P8":  # Pillow takes the fewest bits
+        grey, content = tmp_path / "grey.png", path.read_bytes()
+        Image.fromarray(np.asarray(original)).save(grey)
+        path.write_bytes(as_palette(grey.read_bytes(), content))
+    assert path.read_bytes()[24] == depth.get(name, 8)
     classes, spacing = LabelFile(path).read()
     assert spacing == (1.0, 1.0)
     assert np.array_equal(classes, np.asarray(original).T)
@@ -127,10 +139,52 @@ def test_a_picture_keeps_mode_depth_palette_and_resolution(tmp_path: Path, name:
         assert before.info.get("dpi") == after.info.get("dpi")
         assert before.getpalette() == after.getpalette()
         assert np.array_equal(np.asarray(after).T, other)
-    assert path.read_bytes()[16:29] == new.read_bytes()[16:29]  # the header: size, depth, kind of colour
+    assert chunks(path) == chunks(new)
     new.write_bytes(LabelFile(path).rewrite(classes))
     with Image.open(new) as same:
         assert np.array_equal(np.asarray(same), np.asarray(original))
+
+
+def chunks(path: Path) -> list[bytes]:
+    """All of a PNG file but its pixels."""
+    return [bytes(kind + data) for kind, data in PngFile(path.read_bytes())._chunks() if kind != b"IDAT"]
+
+
+def as_palette(grey: bytes, other: bytes) -> bytes:
+    """A grey picture of 8 bits as a palette picture of as many, with the palette and resolution of another one."""
+    parts = dict(PngFile(grey)._chunks())
+    header = parts[b"IHDR"][:9] + b"\3" + parts[b"IHDR"][10:]
+    order = [(kind, data) for kind, data in PngFile(other)._chunks() if kind in (b"PLTE", b"pHYs")]
+    written = [(b"IHDR", header), *order, (b"IDAT", parts[b"IDAT"]), (b"IEND", b"")]
+    return grey[:8] + b"".join(_chunk(kind, data) for kind, data in written)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("width", [7, 8, 9])
+def test_few_bits_of_grey_are_kept(tmp_path: Path, bits: int, width: int) -> None:
+    step = 255 // (2**bits - 1)
+    values = (np.arange(5 * width).reshape(5, width) % 2**bits * step).astype(np.uint8)
+    picture = Image.fromarray(values) if bits > 1 else Image.fromarray(values > 0)
+    picture.save(tmp_path / "a.png", bits=bits)
+    classes, _ = LabelFile(tmp_path / "a.png").read()
+    assert classes.max() == (255 if bits > 1 else 1)
+    new = rewritten(tmp_path / "a.png", classes.max() - classes)
+    assert np.array_equal(LabelFile(new).read()[0], classes.max() - classes)
+    assert chunks(new) == chunks(tmp_path / "a.png")
+    with pytest.raises(
+        CaseError, match=rf"a.png: class 7 cannot be stored in a grey PNG of {bits} bits?; save the label"
+    ):
+        LabelFile(tmp_path / "a.png").rewrite(np.full((width, 5), 7))
+
+
+def test_an_interlaced_picture_is_written_line_by_line(tmp_path: Path) -> None:
+    Image.fromarray(VALUES[:, :, 0]).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[28] = 1  # the header says so; its pixels are not read here
+    new = PngFile(bytes(content)).with_samples(VALUES[:, :, 1].astype(np.int64))
+    (tmp_path / "b.png").write_bytes(new)
+    assert new[28] == 0
+    assert np.array_equal(LabelFile(tmp_path / "b.png").read()[0].T, VALUES[:, :, 1])
 
 
 def test_transparency_of_a_palette_is_kept(tmp_path: Path) -> None:

@@ -64,6 +64,17 @@ def test_a_large_picture_is_cut_to_the_labels(tmp_path: Path) -> None:
     assert height / width == pytest.approx((100 + 48) / (50 + 48))
 
 
+def test_a_picture_that_is_still_large_is_shown_with_every_other_pixel(tmp_path: Path) -> None:
+    label = np.zeros((600, 900), np.uint8)
+    label[10:590, 10:890] = 1
+    for name in ("image", "label", "noisy"):
+        Image.fromarray(label).save(tmp_path / f"{name}.png")
+    case = NoisyCase("a", "training", tmp_path / "image.png", LabelFile(tmp_path / "label.png"), "noisy.png")
+    picture = Picture(tmp_path)(case)
+    assert picture.shape == (300, 450, 3)
+    assert (picture == COLOURS[NOISY]).all(axis=-1).any()
+
+
 def test_what_was_drawn_for_a_case_is_recorded(picture_folder: Path, tmp_path: Path) -> None:
     noise = ChoiceLabelNoise(noises=[MorphologyLabelNoise(radius=2)], fraction=0.5)
     result = write_noisy_dataset(picture_folder / "dataset.json", noise, tmp_path / "out", progress=False, pictures=0)

@@ -251,10 +251,72 @@ def test_a_target_that_cannot_be_reached_leaves_the_folder_free(picture_folder: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_noise_that_refuses_a_label_names_it_and_leaves_the_folder_free(picture_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"case 'case 0', .*label/0.png: label holds classes from 0 to 2"):
-        write(picture_folder, tmp_path / "out", noise=VoxelLabelNoise(rate=0.1, num_classes=2))
+def test_a_label_that_is_read_back_otherwise_is_an_error(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite = LabelFile.rewrite
+    monkeypatch.setattr(LabelFile, "rewrite", lambda self, classes: rewrite(self, np.minimum(classes, 1)))
+    with pytest.raises(CaseError, match=r"labels/0.png: class 2 at voxel \(\d+, \d+\) is read back as 1"):
+        write(picture_folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_clean_label_that_changed_after_the_run_is_named(picture_folder: Path, tmp_path: Path) -> None:
+    first = write(picture_folder, tmp_path / "out")
+    label = picture_folder / "label" / "2.png"
+    content = label.read_bytes()
+    label.write_bytes((picture_folder / "label" / "0.png").read_bytes())
+    with pytest.raises(FileExistsError, match=r"holds a run of other labels: .*label/2.png has changed since; restore"):
+        write(picture_folder, tmp_path / "out")
+    label.write_bytes(content)
+    assert write(picture_folder, tmp_path / "out").records == first.records
+
+
+def test_other_fields_are_kept_and_files_beside_the_list_found_from_the_new_one(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    path = picture_folder / "dataset.json"
+    content = json.loads(path.read_text())
+    (picture_folder / "mask.png").touch()
+    own = {"fold": 3, "age": None, "site": "label", "mask": "mask.png", "more": ["mask.png", "no.png", 1], "at": "/a/b"}
+    for section in ("training", "test"):
+        content[section][0] |= own
+    content |= {
+        "folds": [{"image": "image/0.png", "id": "x", "fold": 3}],
+        "note": {"a": [1]},
+        "labels": ["b", "c", "n"],
+    }
+    path.write_text(json.dumps(content))
+    written = json.loads(write(picture_folder, tmp_path / "out").dataset_json.read_text())
+    mask = str(picture_folder / "mask.png")
+    expected = own | {"mask": mask, "more": [mask, "no.png", 1]}
+    for section, label in (("training", "labels/0.png"), ("test", str(picture_folder / "label/4.png"))):
+        entry = written[section][0]
+        assert {name: entry[name] for name in own} == expected
+        assert entry["label"] == label
+    assert written["folds"] == [{"id": "x", "image": str(picture_folder / "image/0.png"), "fold": 3}]
+    assert (written["note"], written["labels"], written["licence"]) == ({"a": [1]}, ["b", "c", "n"], "CC0")
+    assert (written["made_by"], written["numTraining"], written["numTest"]) == ("monai_iel", 3, 1)
+
+
+def test_a_noise_that_changes_nothing_is_warned_of(picture_folder: Path, tmp_path: Path) -> None:
+    with pytest.warns(
+        NoisyLabelWarning, match="changed no voxel of any of the 3 cases: the noisy labels are the clean"
+    ):
+        result = write(picture_folder, tmp_path / "out", noise=NOISE.at_strength(0))
+    assert "The noise changed no voxel of any of the 3 cases" in result.report.read_text()
+
+
+@pytest.mark.parametrize("below", ["file", "/proc/none"])
+def test_a_place_that_cannot_be_written_to_is_named_before_labels_are_read(
+    picture_folder: Path, tmp_path: Path, below: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(LabelFile, "read", None)
+    with pytest.raises(
+        OSError, match=r"out: .*(file is a file|/proc cannot be written to \(.*\)); give an output folder"
+    ):
+        write(picture_folder, tmp_path / below / "out")
 
 
 def test_labels_that_cannot_be_used_are_named_before_anything_is_written(picture_folder: Path, tmp_path: Path) -> None:
@@ -277,7 +339,7 @@ def test_empty_labels_and_absent_classes_are_kept_recorded_and_warned_of(picture
     with pytest.warns(NoisyLabelWarning) as caught:
         result = write(picture_folder, tmp_path / "out")
     said = [str(one.message) for one in caught]
-    assert "1 case with an empty label, kept as cases of their own: case 0." in said
+    assert "1 case with an empty label: case 0; it stays in the list and is in no mean." in said
     assert "1 case without class 2: case 2." in said
     assert (result.records[0]["dice"], result.records[0]["classes"]) == (None, {})
     page = result.report.read_text()
@@ -334,6 +396,12 @@ def test_unknown_voxels_are_measured_as_such(picture_folder: Path, tmp_path: Pat
         ({"pictures": -1}, "pictures is -1, expected 0 or more"),
         ({"workers": 0}, "workers is 0, expected 1 or more"),
         ({"target_dice": 0.8, "target_distance_mm": 1.0}, "give exactly one of them"),
+        ({"target_dice": 80}, "target_dice is 80"),
+        ({"tolerance": 0.1}, "tolerance is 0.1, but there is no target"),
+        (
+            {"noise": VoxelLabelNoise(rate=0.5, num_classes=3).at_strength(5)},
+            "strength is 5.0, but .* can do no more than at 2",
+        ),
     ],
 )
 def test_bad_arguments_write_nothing(picture_folder: Path, tmp_path: Path, options: dict, match: str) -> None:
