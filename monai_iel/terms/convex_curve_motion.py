@@ -10,7 +10,7 @@ import torch
 
 from monai_iel.numerics.curvature import largest_tangential_derivative, largest_tangential_vector_jacobian
 from monai_iel.numerics.grid import Grid
-from monai_iel.numerics.stencils import upwind_growth
+from monai_iel.numerics.stencils import upwind_growth, upwind_growth_vector_jacobian
 from monai_iel.numerics.windows import box_counts, dilated
 from monai_iel.terms.base import EvolutionTerm
 from monai_iel.terms.coefficients import positive, total
@@ -128,17 +128,23 @@ class ConvexCurveMotion(EvolutionTerm):
         return added / dt
 
     def vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """Written down for curvature without nesting, which is the usual case; else by autograd."""
+        """Written down without nesting, which is the usual case; else by autograd."""
         levels = self.regions.levels(u.shape[1])
-        if self.criterion == "region" or len(levels) > 1:
+        if len(levels) > 1:
             return self._by_autograd(u, grad, lambda v: self(v, grid))
         (level,) = levels
         with torch.enable_grad():
             leaf = u.detach().requires_grad_()
             margins = level.margins(leaf)
-        plain = margins.detach()
-        seen = level.gathered(grad) * self._steepness(plain, grid)
-        return torch.autograd.grad(margins, leaf, largest_tangential_vector_jacobian(plain, seen, grid))[0]
+        plain, seen = margins.detach(), level.gathered(grad)
+        if self.criterion == "curvature":
+            by_margin = largest_tangential_vector_jacobian(plain, seen * self._steepness(plain, grid), grid)
+        else:
+            where = self._concave(level.masks(u.detach()), grid)
+            if _is_nowhere(where):
+                return torch.zeros_like(u)
+            by_margin = upwind_growth_vector_jacobian(plain, seen * where, grid)
+        return torch.autograd.grad(margins, leaf, by_margin)[0]
 
     def step_vector_jacobian(self, u: torch.Tensor, grad: torch.Tensor, grid: Grid, dt: float) -> torch.Tensor:
         """Of `step_rate`; normals, slopes, boxes and masks are constants."""
