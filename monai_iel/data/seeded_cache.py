@@ -23,14 +23,18 @@ class SeededCacheDataset(CacheDataset):
     """MONAI's ``CacheDataset`` whose random transforms draw numbers that follow from (seed, epoch, case id).
 
     MONAI seeds the transforms once per loader or worker, so that a crop depends on how many workers there are and on
-    every case that was read before. Here the random state of all transforms is set anew at every access, so a case
-    looks the same in an epoch whether 0 or 4 workers read it, whether it is cached, in which order, and on which
-    process of a distributed training. Python's, NumPy's and torch's global generators are set for the time of the
-    access too, for transforms that draw from these, and get their states back.
+    every case that was read before. Here the random state of all ``Randomizable`` transforms of the list, those in a
+    ``Compose`` or ``OneOf`` as well, is set anew at every access, so a case looks the same in an epoch whether 0 or 4
+    workers read it, whether it is cached, in which order, and on which process of a distributed training. Python's,
+    NumPy's and torch's global generators are set for the time of the access too, for transforms that draw from these,
+    and get their states back.
 
     The deterministic transforms are those of ``CacheDataset``, and their result is made contiguous whether it is cached
     or not. They run on one thread of torch, as in a loader's worker, because the sums of more threads have another
     order. The epoch lies in shared memory, so that ``persistent_workers`` see it.
+
+    A random transform that another one hides, in a ``Lambda`` or in an attribute of a class of one's own, is not
+    reached: make that class ``Randomizable`` and hand ``set_random_state`` on.
 
     Not for ``monai.data.ThreadDataLoader``, whose thread would share the global generators with the training, and not
     for transforms that draw on a GPU.

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 __all__ = ["check_output_folder", "save_whole"]
+
+_HOST = socket.gethostname()
+_MENDS = {errno.ENOSPC: "Make room", errno.EDQUOT: "Make room"} | dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS), "Set the folder's rights"
+)
 
 
 def check_output_folder(folder: str | Path) -> None:
@@ -37,7 +45,8 @@ def check_output_folder(folder: str | Path) -> None:
 def save_whole(content: Any, path: Path, *, previous: Path | None = None) -> None:
     """``torch.save`` at once: after a kill or a power cut there is the old file or the new one, never a part.
 
-    What is written goes to ``.NAME.tmp`` first. A killed process leaves that behind, and the next one overwrites it.
+    What is written goes to ``.NAME.HOST-PID.tmp`` first, so that two processes do not write to one file. A killed
+    process leaves that behind, and the next one on the same machine removes it.
 
     Args:
         content: what is saved.
@@ -48,15 +57,17 @@ def save_whole(content: Any, path: Path, *, previous: Path | None = None) -> Non
     Raises:
         OSError: where the disk is full or the folder read-only; the old file is still there.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         with temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        if previous is not None and path.exists():
-            os.replace(path, previous)
+        if previous is not None:
+            with suppress(FileNotFoundError):  # there is none yet, or another process was faster
+                os.replace(path, previous)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         # torch puts a RuntimeError of its archive's in front of what the disk said.
@@ -66,11 +77,30 @@ def save_whole(content: Any, path: Path, *, previous: Path | None = None) -> Non
         _remove(temporary)
         raise OSError(
             cause.errno,
-            f"{path} could not be written ({cause.strerror or cause}); what was written before is still there. Make "
-            f"room or set the folder's rights, and go on with --resume True",
+            f"{path} could not be written ({cause.strerror or cause}); what was written before is still there. "
+            f"{_MENDS.get(cause.errno or 0, 'Mend this')}, and go on with --resume True",
         ) from error
 
 
 def _remove(temporary: Path) -> None:
     if temporary.parent.is_dir():
         temporary.unlink(missing_ok=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """What processes of this machine that are no more have left of ``path``."""
+    head, tail = f".{path.name}.{_HOST}-", ".tmp"
+    for name in os.listdir(path.parent):
+        pid = name.removeprefix(head).removesuffix(tail)
+        if name == f"{head}{pid}{tail}" and pid.isdecimal() and not _is_running(int(pid)):
+            _remove(path.with_name(name))
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True

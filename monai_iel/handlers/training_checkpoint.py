@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class TrainingCheckpointHandler:
     A resumed training goes on at the start of the epoch behind the checkpoint. A checkpoint that is truncated, damaged
     (its checksums are compared), of another network, or would run code is named in a warning and kept as
     ``checkpoint_unusable.pt``, and the previous one is used. Data, batch size and settings are not in it: resume by the
-    command that began.
+    command that began. Those of the optimizer are, and what is stored goes on: another learning rate is named in a
+    warning, another class of optimizer is refused.
 
     Random numbers are no part of it; they follow from the epoch, see :class:`~monai_iel.handlers.EpochSeedHandler`.
 
@@ -53,8 +55,8 @@ class TrainingCheckpointHandler:
             None stands for one that is not used.
 
     Raises:
-        ValueError: for a ``patience`` below 1; while running, if the validation has no such metric, or there are
-            checkpoints and none of them fits.
+        ValueError: for a ``patience`` below 1; while running, if the validation has no such metric, if there are
+            checkpoints and none of them fits, or if they are of another class of optimizer.
         OSError: while running, where a file cannot be written; what was there before is still there.
 
     Example (2D and 3D alike; the handler sees no images):
@@ -121,6 +123,7 @@ class TrainingCheckpointHandler:
         if not present:
             _log.warning("resume is set, but there is no %s: the training starts at epoch 1", newest)
         reasons: list[str] = []
+        set_rates = _learning_rates(self.optimizer.param_groups)
         for path in present:
             try:
                 state = _read(path)
@@ -133,12 +136,22 @@ class TrainingCheckpointHandler:
                 _log.warning("%s; it is kept as %s, and %s is used", reason, kept.name, path.name)
                 os.replace(newest, kept)
             _log.info("resumed from %s after epoch %d", path, state["epoch"])
+            rates = _learning_rates(self.optimizer.param_groups)
+            if rates != set_rates:
+                _log.warning("the learning rate is set to %s, but that of %s goes on: %s", set_rates, path, rates)
             return state
         if reasons:
             raise ValueError(f"{'; '.join(reasons)}; delete it, or start without resume")
         return None
 
     def _restore(self, engine: Engine, state: Mapping[str, Any]) -> None:
+        own = type(self.optimizer).__name__
+        stored = state.get("optimizer_class", own)
+        if stored != own:
+            raise ValueError(
+                f"{self.output_dir} holds a checkpoint of a training by {stored}, and the optimizer is {own}; set "
+                f"{stored}, or start without resume or in another folder"
+            )
         try:
             self._plain_network().load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -148,7 +161,7 @@ class TrainingCheckpointHandler:
                 _scaler(engine).load_state_dict(state["scaler"])
             self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
             engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
-        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise _UnusableError(f"is not a checkpoint of this network and optimizer: {error}") from error
         if self.best_metric is not None:  # what MONAI's evaluators report as the best
             self.evaluator.state.best_metric = self.best_metric
@@ -185,6 +198,7 @@ class TrainingCheckpointHandler:
         return {
             "network": self._plain_network().state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "optimizer_class": type(self.optimizer).__name__,
             "objects": {name: value.state_dict() for name, value in self.objects.items()},
             "scaler": {} if scaler is None else scaler.state_dict(),
             "epoch": engine.state.epoch,
@@ -204,8 +218,9 @@ class _UnusableError(Exception):
 
 
 # What zipfile and torch raise on files that are cut off, damaged or no checkpoints: text that is no UTF-8, an offset
-# before the file's begin, a compression that does not exist.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError)
+# before the file's begin, a compression that does not exist; and on a pickle whose bytes make no sense.
+_DAMAGED_FILE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, OSError)
+_DAMAGED_PICKLE = (pickle.UnpicklingError, struct.error, IndexError, KeyError, TypeError, AttributeError)
 
 
 def _previous(path: Path) -> Path:
@@ -216,6 +231,11 @@ def _scaler(engine: Engine) -> Any:
     return getattr(engine, "scaler", None)  # of MONAI's trainers, with mixed precision
 
 
+def _learning_rates(groups: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Those that were set, before any schedule changed them."""
+    return [float(group.get("initial_lr", group["lr"])) for group in groups]
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
@@ -223,7 +243,7 @@ def _read(path: Path) -> dict[str, Any]:
         if damaged is not None:
             raise _UnusableError(f"is damaged (checksum of {damaged!r})")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGED as error:
+    except (*_DAMAGED_FILE, *_DAMAGED_PICKLE) as error:
         # Not torch's own text, which advises to load the file as code.
         raise _UnusableError(f"cannot be read ({type(error).__name__})") from error
     if not isinstance(state, dict):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -25,7 +27,7 @@ from monai_iel.study import root_cause
 
 Run = Callable[..., ConfigWorkflow]
 FILES = ["checkpoint.pt", "checkpoint_previous.pt", "model.pt", "model_last.pt"]
-TEMPORARY = ".checkpoint.pt.tmp"
+TEMPORARY = ".checkpoint.pt.*.tmp"
 
 
 class Process(Protocol):
@@ -113,13 +115,13 @@ def trained_through_kills(start: Callable[[], Process], out: Path, kills: list[f
             being written.
     """
     hits = {"kills": 0, "while a checkpoint was written": 0}
-    temporary = out / TEMPORARY
     for delay in kills:
-        temporary.unlink(missing_ok=True)  # of the kill before: what is seen below is of this process
+        for path in out.glob(TEMPORARY):
+            path.unlink()  # of the kill before: what is seen below is of this process
         logs = len(list(out.glob("events*")))
         process = start()
         if delay is None:
-            wait_for(process, temporary.exists)
+            wait_for(process, lambda: any(out.glob(TEMPORARY)))
         else:
             wait_for(process, lambda logs=logs: len(list(out.glob("events*"))) > logs)
             time.sleep(delay)
@@ -127,7 +129,7 @@ def trained_through_kills(start: Callable[[], Process], out: Path, kills: list[f
         if process.wait() == 0:  # the training was over before
             continue
         hits["kills"] += 1
-        hits["while a checkpoint was written"] += temporary.exists()
+        hits["while a checkpoint was written"] += any(out.glob(TEMPORARY))
         for path in out.glob("*.pt"):
             torch.load(path, weights_only=True)  # whole
     assert start().wait() == 0
@@ -141,7 +143,7 @@ def assert_equal_trainings(found: Path, expected: Path) -> None:
         assert states[0][name] == states[1][name], name
     for name in FILES:  # network and optimizer, bit for bit
         assert (found / name).read_bytes() == (expected / name).read_bytes(), name
-    assert not (found / TEMPORARY).exists()
+    assert not any(found.glob(TEMPORARY))
 
 
 def test_a_training_that_is_killed_ends_like_an_uninterrupted_one(
@@ -263,9 +265,48 @@ def test_complete_label_maps_are_left_alone_and_missing_ones_are_made(
     again = label_maps(out)
     assert {name for name in first if again[name] != first[name]} == {"b_seg.nii.gz"}
     assert np.array_equal(np.asarray(nibabel.load(out / "b_seg.nii.gz").dataobj), content)
-    os.utime(tmp_path / "in" / "c.nii.gz")  # another image under the same name
+    os.utime(tmp_path / "in" / "c.nii.gz")  # the same image with another time
     run("inference", **segmenting)
-    assert {name for name in first if label_maps(out)[name] != again[name]} == {"c_seg.nii.gz"}
+    assert label_maps(out) == again
+
+
+def segmented(path: Path) -> np.ndarray:
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+@pytest.mark.parametrize("replaced", ["folder", "file"])
+def test_a_label_map_of_another_image_of_the_same_name_is_made_anew_whatever_the_times_are(
+    replaced: str, run: Run, segmenting: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    run("inference", **segmenting)
+    first = label_maps(out)
+    if replaced == "folder":
+        shutil.copytree(tmp_path / "in", tmp_path / "other")
+        segmenting |= {"dataset_dir": str(tmp_path / "other"), "data_root_dir": str(tmp_path / "other")}
+    image = Path(segmenting["dataset_dir"]) / "a.nii.gz"
+    shutil.copy(tmp_path / "in" / "b.nii.gz", image)
+    os.utime(image, ns=(0, 0))
+    with caplog.at_level(logging.WARNING):
+        run("inference", **segmenting)
+    assert {name for name in first if label_maps(out)[name] != first[name]} == {"a_seg.nii.gz"}
+    assert np.array_equal(segmented(out / "a_seg.nii.gz"), segmented(out / "b_seg.nii.gz"))
+    message = f"{out / 'a_seg.nii.gz'} is replaced by the label map of {image} as it is now"
+    assert [text for text in caplog.messages if "is replaced" in text] == [message]
+
+
+def test_a_label_map_of_an_image_whose_data_lie_apart_from_their_header_is_known_by_both(
+    run: Run, segmenting: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "pair").mkdir()
+    values = np.random.default_rng(0).normal(size=(20, 18, 16)).astype(np.float32)
+    segmenting |= {"dataset_dir": str(tmp_path / "pair"), "data_root_dir": "", "pattern": "*.hdr"}
+    segmenting["deterministic_transforms#0#reader"] = "NibabelReader"
+    for sign in (1, -1):
+        nibabel.save(nibabel.Nifti1Pair(sign * values, np.eye(4)), tmp_path / "pair" / "a.img")
+        run("inference", **segmenting)
+        found = segmented(tmp_path / "out" / "a_seg.nii.gz") == (sign * values > 0)
+        assert found.mean() > 0.9  # the transforms subtract the mean
 
 
 def other_weights(settings: dict[str, Any]) -> dict[str, Any]:

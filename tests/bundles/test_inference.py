@@ -357,12 +357,31 @@ def test_images_of_one_name_are_refused_or_kept_apart(
     settings["pattern"] = "*/image.nii.gz"
     with pytest.raises(RuntimeError, match="Failed to evaluate") as caught:
         run("inference", **settings)
-    with pytest.raises(AssertionError, match=r"have the same name.*set --data_root_dir"):
+    with pytest.raises(AssertionError, match=r"a/image\.nii\.gz: another image has the same name.*set --data_root_dir"):
+        raise root_cause(caught.value)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(RuntimeError, match="Failed to evaluate") as caught:
+        run("inference", **settings, data_root_dir=str(tmp_path / "in" / "a"))
+    with pytest.raises(AssertionError, match=r"data_root_dir .*/in/a is not above .*/b \[v2\]/image\.nii\.gz"):
         raise root_cause(caught.value)
     assert not (tmp_path / "out").exists()
     run("inference", **settings, data_root_dir=str(tmp_path / "in"))
     written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.nii.gz"))
     assert written == ["a/image_seg.nii.gz", "b [v2]/image_seg.nii.gz"]
+
+
+def test_images_that_differ_in_their_ending_alone_are_refused(
+    run: Run, threshold: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for ending in (".nii", ".nii.gz"):
+        save(tmp_path / "in" / f"a{ending}", SOUND)
+    settings = {**threshold(3), "dataset_dir": str(tmp_path / "in"), "output_dir": str(tmp_path / "out")}
+    with pytest.raises(RuntimeError, match="Failed to evaluate") as caught:
+        run("inference", **settings, pattern="*.nii*", data_root_dir=str(tmp_path / "in"))
+    with pytest.raises(AssertionError, match=r"a\.nii: another image has the same name.*--pattern \(other ending\)"):
+        raise root_cause(caught.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_weights_are_named(run: Run, threshold: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

@@ -108,7 +108,8 @@ def test_evaluation_by_several_processes_is_that_of_one(
     for entry in (everything := [e for name in ("training", "validation", "test") for e in content[name]]):
         entry.update({key: str(kind.list_path.parent / entry[key]) for key in ("image", "label")})
     (tmp_path / "list.json").write_text(json.dumps({**content, "test": everything[:cases]}))
-    (tmp_path / "list.json.roots").write_text(str(kind.list_path.parent))  # the cases stay where they are
+    # The cases stay where they are.
+    (tmp_path / "list.json.roots").write_text(f"folder: {tmp_path}\n{kind.list_path.parent}\n")
     settings = {**small, "checkpoint": trained / "model.pt", "dataset_json": tmp_path / "list.json"}
     rows, summaries = [], []
     for name, extra, launcher in (("one", [], TWO[:1]), ("several", ["multi_gpu_evaluate"], processes(number))):

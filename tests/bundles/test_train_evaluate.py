@@ -317,7 +317,8 @@ def test_a_bad_case_ends_the_command_with_the_reason(
     for entry in [e for section in ("training", "validation") for e in content[section]]:
         entry.update({key: str(phantom_list.parent / entry[key]) for key in ("image", "label")})
     (tmp_path / "list.json").write_text(json.dumps(content))
-    (tmp_path / "list.json.roots").write_text(f"{phantom_list.parent}\n")  # the cases lie outside the list's folder
+    roots = f"folder: {tmp_path}\n{phantom_list.parent}\n"  # the cases lie outside the list's folder
+    (tmp_path / "list.json.roots").write_text(roots)
     done = command(
         tmp_path, ["train", "data/phantom"], {**tiny, "dataset_json": tmp_path / "list.json", "output_dir": "out"}
     )

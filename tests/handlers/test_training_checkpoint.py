@@ -7,6 +7,10 @@ import io
 import os
 import re
 import shutil
+import socket
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +132,38 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path: Path) -> None:
         other.run(2)
 
 
+def test_another_optimizer_is_refused_by_name_and_nothing_is_changed(tmp_path: Path) -> None:
+    Training(tmp_path, [0.5, 0.6]).run(2)
+    before = {name: (tmp_path / name).read_bytes() for name in FILES}
+    other = Training(tmp_path, [0.5], resume=True)
+    other.handler.optimizer = torch.optim.Adam(other.plain.parameters(), 1.0)
+    with pytest.raises(ValueError, match=r"a training by SGD, and the optimizer is Adam; set SGD, or start without"):
+        other.run(3)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_another_learning_rate_is_named_and_the_stored_one_goes_on(
+    scheduled: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def training(rate: float, **options: Any) -> Training:
+        made = Training(tmp_path, [0.5], **options)
+        made.optimizer.param_groups[0]["lr"] = rate
+        if scheduled:
+            schedule = torch.optim.lr_scheduler.StepLR(made.optimizer, step_size=1, gamma=0.5)
+            made.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: schedule.step())
+            made.handler.objects = {"schedule": schedule}
+        return made
+
+    training(1.0).run(1)
+    training(1.0, resume=True).run(2)
+    assert not [text for text in caplog.messages if "learning rate" in text]
+    training(0.25, resume=True).run(3)
+    (message,) = [text for text in caplog.messages if "learning rate" in text]
+    path = tmp_path / "checkpoint.pt"
+    assert message == f"the learning rate is set to [0.25], but that of {path} goes on: [1.0]"
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -143,6 +179,15 @@ def flip(path: Path) -> None:
 
 def junk(path: Path) -> None:
     path.write_bytes(b"PK junk")
+
+
+def senseless(path: Path) -> None:
+    """A pickle whose list ends before it has begun, in an archive whose checksums are right."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in content.items():
+            archive.writestr(name, b"\x80\x02e." if name.endswith("data.pkl") else value)
 
 
 def empty(path: Path) -> None:
@@ -165,6 +210,7 @@ DAMAGES = {
     cut: r"cannot be read \(BadZipFile\)",
     flip: r"is damaged \(checksum of 'archive/data/",
     junk: r"cannot be read \(BadZipFile\)",
+    senseless: r"cannot be read \(IndexError\)",
     empty: r"cannot be read \(BadZipFile\)",
     foreign: "is not a checkpoint of this network and optimizer: .*size mismatch",
     tensor: "holds a Tensor, no checkpoint",
@@ -286,7 +332,7 @@ def test_a_full_disk_is_named_and_the_old_files_are_left(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Path, "open", almost_full)
     message = r"checkpoint\.pt could not be written \(No space left on device\); what was written before is still there"
-    with pytest.raises(OSError, match=message) as caught:
+    with pytest.raises(OSError, match=rf"{message}. Make room, and go on") as caught:
         first.run(2)
     assert caught.value.errno == errno.ENOSPC
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -300,5 +346,24 @@ def test_a_folder_that_vanished_or_became_a_file_is_named(tmp_path: Path) -> Non
     training.run(1)
     shutil.rmtree(tmp_path / "out")
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(OSError, match=r"out/checkpoint\.pt could not be written \((File exists|Not a directory)\)"):
+    with pytest.raises(
+        OSError, match=r"out/checkpoint\.pt could not be written \((File exists|Not a directory)\)"
+    ) as caught:
         training.run(2)
+    assert "still there. Mend this, and go on" in str(caught.value)
+
+
+def test_what_killed_processes_have_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    left = tmp_path / f".checkpoint.pt.{socket.gethostname()}-{done.pid}.tmp"
+    others = {
+        f".checkpoint.pt.{socket.gethostname()}-{os.getppid()}.tmp",
+        f".checkpoint.pt.elsewhere-{done.pid}.tmp",
+        f".notes.pt.{socket.gethostname()}-{done.pid}.tmp",
+    }
+    for name in {left.name, *others}:
+        (tmp_path / name).write_bytes(b"begun")
+    Training(tmp_path, [0.5]).run(1)
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "checkpoint.pt", "model.pt", "model_last.pt"}
+    assert all((tmp_path / name).read_bytes() == b"begun" for name in others)
