@@ -36,7 +36,7 @@ BELOW = {
         *("data", "report", "resources", "losses", "transforms", "metrics", "handlers", "peers", "convexity", ""),
         *COMMON,
     },
-    "verify": {"data", "resources", "study", *COMMON},
+    "verify": {"data", "resources", "study", "", *COMMON},
     "cli": {
         "check",
         "noisy_labels",

@@ -17,12 +17,14 @@ def verify(
         bool,
         typer.Option("--run", help="Evaluate the configs too: network, properties, one iteration on phantoms."),
     ] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="You have read what is marked; evaluate it too.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="You have read what the bundle runs, and trust it.")] = False,
     show: Annotated[bool, typer.Option("--list/--no-list", help="List what the bundle would run.")] = True,
 ) -> None:
     """Verify a MONAI bundle, offline. Without --run nothing of it is evaluated, only read.
 
-    Exit code 1: it fails. 3: it does not, but you should read what is marked, and say so by --trust.
+    What is not this package's own is evaluated only by --run --trust, marked or not.
+
+    Exit code 1: it fails. 3: it does not, but you should read what it runs, and say so by --trust.
     """
     from monai_iel.verify import verify_bundle
 

@@ -32,10 +32,12 @@ class Verification:
     Args:
         checks: each part: passed, failed with its reasons, or not run.
         found: what the bundle would run.
+        held_back: whether it was asked to be evaluated, and was not, because nobody has said to trust it.
     """
 
     checks: tuple[Check, ...]
     found: tuple[Found, ...]
+    held_back: bool = False
 
     @property
     def failed(self) -> bool:
@@ -45,7 +47,7 @@ class Verification:
     @property
     def to_read(self) -> bool:
         """Whether a person should look at the configs before they are evaluated."""
-        return any(check.state == "to read" for check in self.checks)
+        return self.held_back or any(check.state == "to read" for check in self.checks)
 
 
 def verify_bundle(root: Path, *, run: bool = False, trust: bool = False) -> Verification:
@@ -54,15 +56,16 @@ def verify_bundle(root: Path, *, run: bool = False, trust: bool = False) -> Veri
     By default nothing of the bundle is evaluated: its files are read as data, and what it would run is listed and
     judged. With ``run`` the configs are evaluated, in this process and in a temporary copy of the bundle: the network
     against its metadata and weights, MONAI's ``check_properties``, and one iteration of training, evaluation and
-    inference on phantoms. That is done only if what can be read is right, and either nothing is marked (`list_found`)
-    or ``trust`` says that a person has read what is, or all that could run is this package's own (`is_shipped`).
+    inference on phantoms. That is done only if what can be read is right, and either all that could run is this
+    package's own (`is_shipped`), or ``trust`` says that a person has read it. That nothing is marked is no permission:
+    what is marked is where to look first (`list_found`), not all that can do harm.
 
     Not for bundles whose workflows are Python classes, and no shelter from a malicious one: see `list_found`.
 
     Args:
         root: folder of the bundle.
         run: evaluate the configs too.
-        trust: what is marked has been read.
+        trust: what it would run has been read, by a person who trusts it.
 
     Raises:
         NotADirectoryError: ``root`` is no folder.
@@ -86,23 +89,22 @@ def verify_bundle(root: Path, *, run: bool = False, trust: bool = False) -> Veri
         check_weights(root),
         check_found(found, unreadable, trust),
     ]
-    why_not = _why_not_run(checks, run)
+    why_not = _why_not_run(checks, run, trust)
     if why_not:
         checks.append(Check("network, properties, iterations", not_run=why_not))
     else:
         with _copy(root) as copy, _quiet():
             checks += check_network(copy)
             checks += [check for workflow in WORKFLOWS for check in check_workflow(copy, workflow)]
-    return Verification(tuple(checks), tuple(found))
+    return Verification(tuple(checks), tuple(found), held_back=run and not trust)
 
 
-def _why_not_run(checks: list[Check], run: bool) -> str:
+def _why_not_run(checks: list[Check], run: bool, trust: bool) -> str:
     if not run:
         return "evaluates the configs; asked for by --run"
-    states = {check.state for check in checks}
-    if "failed" in states:
+    if any(check.state == "failed" for check in checks):
         return "what has failed comes first"
-    return "read what is marked; then ask for it by --run --trust" if "to read" in states else ""
+    return "" if trust else "not this package's own: read the list above, then --run --trust"
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from monai.bundle.properties import InferProperties, TrainProperties
 from monai.utils import BundleProperty, BundlePropertyConfig
 
 from monai_iel.verify.check import Check
-from monai_iel.verify.configs import WORKFLOWS, config_file, configs_of, leaves
+from monai_iel.verify.configs import WORKFLOWS, config_file, configs_of, leaves, read_config
 
 __all__ = ["check_files", "check_keys", "check_licence", "workflow_type"]
 
@@ -24,10 +25,7 @@ def check_files(root: Path) -> Check:
     problems = [f"{name} is missing" for name in _FILES if not (root / name).is_file()]
     names = dict.fromkeys(name for names in WORKFLOWS.values() for name in names)
     problems += [f"configs/{name}.yaml (or .json) is missing" for name in names if config_file(root, name) is None]
-    for path in sorted(root.rglob("*")):
-        if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-            problems.append(f"{path.relative_to(root).as_posix()} is a link that leads out of the bundle")
-    return Check("files", tuple(problems))
+    return Check("files", (*problems, *_odd_files(root)))
 
 
 def check_licence(root: Path) -> Check:
@@ -49,6 +47,19 @@ def workflow_type(workflow: str) -> str:
     return "infer" if workflow == "inference" else "train"
 
 
+def _odd_files(root: Path) -> Iterator[str]:
+    """Links that lead out or nowhere, and what is neither file nor folder, such as a pipe."""
+    top = os.path.realpath(root)
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+            yield f"{name} is a link that leads out of the bundle"
+        elif path.is_symlink() and not path.exists():
+            yield f"{name} is a link that leads nowhere"
+        elif not path.is_file() and not path.is_dir():
+            yield f"{name} is neither a file nor a folder"
+
+
 def _placeholders(root: Path, files: list[Path]) -> Iterator[str]:
     for path in files:
         text = path.read_text(encoding="utf-8", errors="replace").strip()
@@ -58,6 +69,12 @@ def _placeholders(root: Path, files: list[Path]) -> Iterator[str]:
 
 def _missing_keys(root: Path, workflow: str) -> Iterator[str]:
     try:
+        for path in map(Path, configs_of(root, workflow)):
+            content = read_config(path)
+            if not isinstance(content, dict):
+                found = "nothing" if content is None else f"a value of type {type(content).__name__}"
+                yield f"configs/{path.name} holds {found}, expected a mapping of ids to what they hold"
+                return
         merged = ConfigParser.load_config_files(configs_of(root, workflow))
         if any(isinstance(value, str) and value.startswith("%") for _, value in leaves(merged)):
             return  # macros put further ids in when the config is evaluated; its properties are checked then

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import configparser
+import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ from monai.bundle.reference_resolver import ReferenceResolver
 from monai_iel.resources import BUNDLES, bundle_root
 from monai_iel.verify.check import Check
 from monai_iel.verify.configs import LEFT_OUT, config_files, leaves, read_config
-from monai_iel.verify.expressions import Aliases, aliases_of, import_of, judge_expression
-from monai_iel.verify.names import judge_target
+from monai_iel.verify.expressions import DOWNLOADS, Aliases, aliases_of, import_of, judge_expression
+from monai_iel.verify.logging_config import LOGGING, logging_options
+from monai_iel.verify.names import judge_located, judge_string, judge_target
 
 __all__ = ["Found", "check_found", "is_shipped", "list_found"]
 
 _CODE = (".py", ".pyc", ".pyd", ".so")
-_LOGGING = "configs/logging.conf"
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class Found:
         file: where, relative to the bundle.
         name: id in the config, or option of the logging config.
         text: as it is written.
-        kind: ``"expression"``, ``"import"``, ``"target"``, ``"macro"``, ``"mode"``, ``"logging"`` or ``"code"``.
+        kind: ``"expression"``, ``"import"``, ``"target"``, ``"macro"``, ``"mode"``, ``"name"``, ``"logging"``,
+            ``"code"`` or ``"link"``.
         why: why a person should look at it; empty where it uses nothing but names that are known to be harmless.
     """
 
@@ -53,28 +53,32 @@ def list_found(root: Path) -> tuple[list[Found], list[str]]:
     """What the files of a bundle would run, and what is wrong with those that cannot be read.
 
     Listed are ``$`` expressions and imports, ``_target_``s that are not MONAI's, ``%`` macros that read another file,
-    Python files (a running bundle's folder is on Python's path), and what ``logging.conf`` has evaluated.
+    texts that name something in Python (MONAI looks for a ``reader`` by its name), Python files (a running bundle's
+    folder is on Python's path), links to folders, and what ``logging.conf`` has evaluated.
 
     Marked, with ``why``, is what uses a name that is not on a list of harmless ones. The rest is no proof of innocence:
     an expression can be made to look harmless. Evaluate a bundle that you do not trust in a container, or not at all.
     """
     contents: dict[str, list[tuple[str, Any]]] = {}
     problems = []
-    for path in config_files(root):
+    files = config_files(root)
+    for path in files:
         file = path.relative_to(root).as_posix()
         try:
             contents[file] = list(leaves(read_config(path)))
         except (ValueError, OSError) as error:
             problems.append(f"{file}: {error}")
     everything = [item for items in contents.values() for item in items]
-    judge = _Judge(root, aliases_of(text for _, text in everything), _import_ids(everything), ComponentLocator())
+    aliases, read = aliases_of(text for _, text in everything), {os.path.realpath(path) for path in files}
+    judge = _Judge(root, frozenset(read), aliases, _import_ids(everything), ComponentLocator())
     found = [
         Found(file, name, str(value), kind, why)
         for file, items in contents.items()
         for name, value in items
         for kind, why in judge.item(name, value)
     ]
-    return [*found, *_in_logging(root), *_code(root)], problems
+    found += [Found(LOGGING, option, text, "logging", why) for option, text, why in logging_options(root)]
+    return [*found, *_code(root)], problems
 
 
 def check_found(found: Iterable[Found], problems: Iterable[str], trust: bool) -> Check:
@@ -102,25 +106,34 @@ class _Judge:
 
     Args:
         root: folder of the bundle.
+        read: the config files that are looked at, with no link in their paths.
         aliases: what the names stand for that the imports bind.
         modules: ids of the imports.
         locator: MONAI's, which finds its components by their names.
     """
 
     root: Path
+    read: Collection[str]
     aliases: Aliases
     modules: Collection[str]
     locator: ComponentLocator
 
     def item(self, name: str, value: object) -> Iterator[tuple[str, str]]:
         """Kind and reason of what the item runs."""
-        key = ReferenceResolver.split_id(name)[-1]
+        parts = [part.lstrip("+") for part in ReferenceResolver.split_id(name)]
+        key = next((part for part in reversed(parts) if not part.isdigit()), "")
         if key == "_target_":
             why = judge_target(value, self.locator)
             if why or ("." in str(value) and not str(value).startswith("monai.")):
                 yield "target", why
         elif key == "_mode_" and value not in ("default", "callable"):
             yield "mode", "opens a debugger"
+        elif key in ("reader", "writer") and (why := judge_located(value)):
+            yield "name", why
+        elif key in DOWNLOADS and value:
+            yield "name", "can download weights"
+        elif isinstance(value, str) and (why := judge_string(value)):
+            yield "name", why
         if isinstance(value, str) and value[:1] in ("$", "@", "%"):
             yield from self._text(name, value)
 
@@ -139,9 +152,14 @@ class _Judge:
             yield kind, judge_expression(text, self.aliases)
         elif text.startswith("%"):
             path, _ = ConfigParser.split_path_id(text[1:])
-            # All configs of the bundle are looked at anyway; one elsewhere is not.
-            inside = (self.root / path).resolve().is_relative_to(self.root.resolve()) and not Path(path).is_absolute()
-            yield "macro", "" if inside else "reads a file that is not in the bundle"
+            yield "macro", "" if not path or self._is_read(path) else "reads a file that is not in the bundle's configs"
+
+    def _is_read(self, path: str) -> bool:
+        """Whether a macro's file is one of those that are looked at."""
+        try:
+            return not Path(path).is_absolute() and os.path.realpath(self.root / path) in self.read
+        except ValueError:  # no file can have such a name
+            return False
 
 
 def _import_ids(items: Iterable[tuple[str, object]]) -> set[str]:
@@ -149,36 +167,12 @@ def _import_ids(items: Iterable[tuple[str, object]]) -> set[str]:
     return {ReferenceResolver.normalize_id(name) for name, text in texts if import_of(text) is not None}
 
 
-def _in_logging(root: Path) -> Iterator[Found]:
-    """What ``logging.config.fileConfig`` evaluates. MONAI refuses calls in it; they are marked all the same."""
-    if not (root / _LOGGING).is_file():
-        return
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string((root / _LOGGING).read_text(encoding="utf-8"))
-    except (configparser.Error, UnicodeDecodeError) as error:
-        yield Found(_LOGGING, "", str(error), "logging", "cannot be read")
-        return
-    for section in parser.sections():
-        for option in ("class", "args", "kwargs"):
-            text = parser.get(section, option, raw=True, fallback="")
-            if text:
-                yield Found(_LOGGING, f"{section}::{option}", text, "logging", _judge_logging(text))
-
-
-def _judge_logging(text: str) -> str:
-    try:
-        nodes = list(ast.walk(ast.parse(text, mode="eval")))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return "cannot be read as Python"
-    plain = (ast.Expression, ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Load, ast.Name, ast.Attribute)
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    harmless = all(n in ("sys", "logging", "handlers") or n.endswith(("Handler", "Formatter")) for n in names)
-    return "" if harmless and all(isinstance(node, plain) for node in nodes) else "is evaluated, and is no plain value"
-
-
 def _code(root: Path) -> Iterator[Found]:
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in _CODE and path.relative_to(root).parts[0] not in LEFT_OUT:
-            file = path.relative_to(root).as_posix()
-            yield Found(file, "", f"{path.stat().st_size} bytes", "code", "a config can import it, under any name")
+        if path.relative_to(root).parts[0] in LEFT_OUT:
+            continue
+        file = path.relative_to(root).as_posix()
+        if path.is_symlink() and path.is_dir():
+            yield Found(file, "", os.readlink(path), "link", "what lies in a folder behind a link is not looked at")
+        elif path.suffix.lower() in _CODE and not path.is_dir():
+            yield Found(file, "", f"{path.lstat().st_size} bytes", "code", "a config can import it, under any name")

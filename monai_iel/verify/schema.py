@@ -35,6 +35,8 @@ def read_metadata(root: Path) -> dict[str, Any]:
         ValueError: it is missing, no JSON, or no object.
     """
     path = root / "configs" / "metadata.json"
+    if not path.is_file():
+        raise ValueError("configs/metadata.json cannot be read: it is missing, or no file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

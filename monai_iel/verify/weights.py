@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ __all__ = ["CHECKSUMS", "check_checksums", "check_weights", "load_weights"]
 CHECKSUMS = "models/SHA256SUMS"
 """File with a line for each file beside it, as ``sha256sum * > SHA256SUMS`` writes them and ``sha256sum -c`` reads."""
 
-_MODELS = (".pt", ".pth", ".pt2", ".ts", ".onnx")
+_LOAD_ERRORS = (
+    *(pickle.UnpicklingError, struct.error, EOFError, OSError, RuntimeError, TypeError, ValueError),
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError),
+)
 _LINE = re.compile(r"([0-9a-fA-F]{64})  ?\*?(\S.*)")
 
 
 def check_checksums(root: Path) -> Check:
-    """The SHA-256 of every model is written down, and is that of the file.
+    """The SHA-256 of every file in ``models`` is written down, and is that of the file.
 
     It finds damage and mix-ups. Who changes a model on purpose can change the line too: compare the checksum with one
     that you have from elsewhere.
@@ -51,9 +55,11 @@ def load_weights(path: Path) -> Mapping[str, torch.Tensor]:
         ValueError: there is none, it is damaged, holds more than tensors, or no ``state_dict``.
     """
     name = f"{path.parent.name}/{path.name}"
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{name} is missing, or no file")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, LookupError, ValueError, AttributeError) as error:
+    except _LOAD_ERRORS as error:
         # Not torch's own text, which advises to load the file as code.
         raise ValueError(
             f"{name} cannot be loaded as weights alone ({type(error).__name__}): it is damaged, or holds code"
@@ -62,6 +68,8 @@ def load_weights(path: Path) -> Mapping[str, torch.Tensor]:
         raise ValueError(f"{name} holds a {type(content).__name__}, expected the state_dict of a network")
     if other := [key for key, value in content.items() if not isinstance(value, torch.Tensor)]:
         raise ValueError(f"{name}: {other[0]!r} is no tensor; expected the state_dict of a network alone")
+    if other := [key for key, value in content.items() if value.layout != torch.strided or value.is_meta]:
+        raise ValueError(f"{name}: {other[0]!r} is a sparse tensor, or one without values; expected a dense one")
     return content
 
 
@@ -74,8 +82,8 @@ def _wrong_sums(listed: Path) -> Iterator[str]:
             yield f"{CHECKSUMS}, line {number}: expected a SHA-256, two spaces and the name of a file beside it"
         else:
             sums[match[2]] = match[1].lower()
-    models = {path.name for path in folder.iterdir() if path.suffix in _MODELS}
-    yield from (f"models/{name} stands not in {CHECKSUMS}" for name in sorted(models - set(sums)))
+    beside = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {listed.name}
+    yield from (f"models/{name} stands not in {CHECKSUMS}" for name in sorted(beside - set(sums)))
     for name, wanted in sums.items():
         if not (folder / name).is_file():
             yield f"models/{name} is missing, but stands in {CHECKSUMS}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from monai_iel.verify import verify_bundle
 from monai_iel.verify.layout import check_keys
 from monai_iel.verify.network import check_network
 from monai_iel.verify.trial import check_workflow
+from monai_iel.verify.weights import check_weights
 
 Change = Callable[[Path], object]
 ChangeMetadata = Callable[[Callable[[dict[str, Any]], Any]], None]
@@ -79,6 +82,29 @@ READ: dict[str, tuple[Change, str, str]] = {
         "files",
         "docs/notes is a link that leads out of the bundle",
     ),
+    "a link in a circle": (lambda b: (b / "docs/a").symlink_to("a"), "files", "docs/a is a link that leads nowhere"),
+    "a dangling link": (lambda b: (b / "docs/a").symlink_to("b"), "files", "docs/a is a link that leads nowhere"),
+    "a pipe": (lambda b: os.mkfifo(b / "docs/pipe"), "files", "docs/pipe is neither a file nor a folder"),
+    "a pipe for weights": (
+        lambda b: [(b / "models/model.pt").unlink(), os.mkfifo(b / "models/model.pt")],
+        "weights",
+        "models/model.pt is missing, or no file",
+    ),
+    "an empty config": (
+        lambda b: (b / "configs/inference.yaml").write_text(""),
+        "keys of inference",
+        "configs/inference.yaml holds nothing, expected a mapping",
+    ),
+    "a config of one number": (
+        lambda b: (b / "configs/inference.yaml").write_text("5"),
+        "keys of inference",
+        "configs/inference.yaml holds a value of type int, expected a mapping",
+    ),
+    "a damaged config": (
+        lambda b: (b / "configs/inference.yaml").write_text("x: [1"),
+        "keys of inference",
+        "cannot be read (ParserError",
+    ),
     "no licence": (lambda b: (b / "LICENSE").unlink(), "licence", "there is none; expected one of LICENSE"),
     "an empty licence": (lambda b: (b / "LICENSE").write_text(" \n"), "licence", "LICENSE holds no terms"),
     "MONAI's placeholder": (
@@ -117,6 +143,16 @@ READ: dict[str, tuple[Change, str, str]] = {
         "checksums",
         "models/other.onnx stands not in models/SHA256SUMS",
     ),
+    "a pickle without a checksum": (
+        lambda b: (b / "models/more.pkl").write_bytes(b"x"),
+        "checksums",
+        "models/more.pkl stands not in models/SHA256SUMS",
+    ),
+    "safetensors without a checksum": (
+        lambda b: (b / "models/more.safetensors").write_bytes(b"x"),
+        "checksums",
+        "models/more.safetensors stands not in models/SHA256SUMS",
+    ),
     "a checksum of a file elsewhere": (
         lambda b: (b / "models/SHA256SUMS").write_text(f"{'0' * 64}  ../LICENSE\n"),
         "checksums",
@@ -133,12 +169,25 @@ READ: dict[str, tuple[Change, str, str]] = {
         "'epoch' is no tensor; expected the state_dict of a network alone",
     ),
     "no state_dict": (lambda b: save_weights(b, [torch.ones(1)]), "weights", "holds a list, expected the state_dict"),
+    "sparse weights": (lambda b: save_weights(b, {"a": torch.eye(2).to_sparse()}), "weights", "'a' is a sparse tensor"),
     "NaN in weights": (
         lambda b: save_weights(b, {"a.weight": torch.tensor([float("nan")])}),
         "weights",
         "'a.weight' holds NaN",
     ),
 }
+
+
+@pytest.mark.parametrize("error", [TypeError, struct.error, OverflowError])
+def test_whatever_fails_in_loading_weights_is_named(
+    error: type[Exception], copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "load", load)
+    (problem,) = check_weights(copy).problems
+    assert problem.startswith(f"models/model.pt cannot be loaded as weights alone ({error.__name__}): it is damaged")
 
 
 def flipped(content: bytes) -> bytes:
@@ -149,6 +198,8 @@ def flipped(content: bytes) -> bytes:
 # A broken file can be the reason for a second part to fail.
 ALSO = {
     "no inference": {"keys of inference"},
+    "a pipe for weights": {"files", "checksums"},
+    "a damaged config": {"configs"},
     "weights cut off": {"checksums"},
     "metadata cut off": {"configs"},
     "no trainer": {"keys of evaluation"},

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("typer", reason="the command line needs the extra 'cli'")
 
 from monai_iel import cli
+from monai_iel.verify import Check
 
 Call = Callable[..., int]
 
@@ -49,8 +50,9 @@ def test_a_malicious_config_is_listed_and_not_run(
     printed = capsys.readouterr().out
     assert "to read  configs\n" in printed
     assert f"         - configs/inference.yaml: evil: {payload}  <- " in printed
-    assert "'__import__' is no harmless name" in printed
-    assert "not run  network, properties, iterations (read what is marked; then ask for it by --run --trust)" in printed
+    assert "'touch' can run code, or change files" in printed
+    why_not = "(not this package's own: read the list above, then --run --trust)"
+    assert f"not run  network, properties, iterations {why_not}" in printed
     assert not (tmp_path / "run").exists()
     assert call(copy, "--trust", "--no-list") == 0  # without --run it is not evaluated either
     assert not (tmp_path / "run").exists()
@@ -69,6 +71,24 @@ def test_what_is_marked_is_trusted_as_long_as_all_that_runs_is_the_package_s_own
         assert "configs/inference.yaml: " in capsys.readouterr().out
         path.unlink() if before is None else path.write_text(before)
     assert call(copy, "--no-list") == 0
+
+
+def test_a_bundle_from_elsewhere_is_not_run_though_nothing_is_marked(
+    call: Call, copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty list of marks is no permission."""
+
+    def refuse(root: Path) -> None:
+        raise AssertionError("evaluated")
+
+    monkeypatch.setattr("monai_iel.verify.bundle.check_network", refuse)
+    monkeypatch.setattr("monai_iel.verify.bundle.check_found", lambda *_: Check("configs"))  # which sees nothing
+    (copy / "configs" / "more.yaml").write_text("x: 1\n")
+    assert call(copy) == 0
+    assert call(copy, "--run") == 3
+    assert "(not this package's own: read the list above, then --run --trust)" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match="evaluated"):
+        call(copy, "--run", "--trust")
 
 
 def test_what_is_no_folder_ends_with_2(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
