@@ -1,4 +1,4 @@
-"""Output files that are whole or absent."""
+"""Output files that are whole or absent, and names of files as they can be printed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import os
 import uuid
 from pathlib import Path
 
-__all__ = ["write_bytes", "write_text"]
+__all__ = ["printable", "write_bytes", "write_text"]
+
+
+def printable(text: str) -> str:
+    r"""Text for a terminal, with nothing that it would obey or hide: names of files can hold anything.
+
+    >>> printable("scan\x1b[2J\n.nii")
+    'scan\\x1b[2J\\n.nii'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def write_bytes(path: Path, content: bytes) -> Path:

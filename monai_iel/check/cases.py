@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -121,11 +122,15 @@ def _about_labels(cases: Sequence[Case]) -> list[Finding]:
 
 def _about_outside(cases: Sequence[Case], roots: Roots) -> list[Finding]:
     files = [file for case in cases for file in (case.image, case.label) if file]
-    outside = {str(Path(file).resolve().parent) for file in files if not roots.is_own(file)}
-    if not outside:
-        return []
-    named = ", ".join(sorted(outside)[:5]) + (", ..." if len(outside) > 5 else "")
-    return [Finding("outside-allowed", f"{len(outside)} folders, allowed by {roots.source}: {named}")]
+    outside = {os.path.dirname(os.path.realpath(file)) for file in files if not roots.is_own(file)}
+    findings = [Finding("roots-file", sentence) for sentence in roots.unused]
+    if outside:
+        count = f"{len(outside)} folder{'s' if len(outside) > 1 else ''}"
+        message = f"{count}, allowed by {roots.source}: {', '.join(sorted(outside))}"
+        if roots.by_file:
+            message += "; look at them, and allow them by --root, if this folder came from somebody else"
+        findings.append(Finding("roots-file" if roots.by_file else "outside-allowed", message))
+    return findings
 
 
 def expect(

@@ -43,6 +43,8 @@ _WARNINGS = {
     "constant-label": "a label is one class throughout",
     "absent-class": "a class is absent here and present in nearly all other cases",
     "unused-class": "a declared class is in no label",
+    "roots-file": "the file beside the list allows folders outside it, or is there and not used",
+    "not-searched": "so many classes, so far apart, that specks and slices passed over were not looked for",
     "islands": "tiny components apart from the structure",
     "holes": "small holes of background within the structures",
     "label-gap": "slices without a structure that is in the slices on both sides",

@@ -98,7 +98,12 @@ def _open(path: str, notes: Notes, max_voxels: int) -> ImageFile | None:
         file = open_image(Path(path))
         if np.prod(file.shape, dtype=np.int64) <= max_voxels:
             return file
-        notes.add("too-large", f"has the shape {file.shape}, more than {max_voxels} voxels; raise --max-voxels", path)
+        notes.add(
+            "too-large",
+            f"has the shape {file.shape}, more than the {max_voxels} voxels that may be read (by default by the memory "
+            "that is left); where there is memory, raise --max-voxels",
+            path,
+        )
     return None
 
 
@@ -181,14 +186,18 @@ def _look_at_structures(classes: labels.Labels, path: str, notes: Notes, expecte
     """Note specks, gaps and holes; a voxel of one of them."""
     shown: tuple[int, ...] = ()
     found: dict[str, list[str]] = {"islands": [], "label-gap": []}
-    for number, start, mask in labels.structures(classes):
-        sizes, first = labels.islands(mask)
-        if sizes:
-            voxel = shown = tuple(i + j for i, j in zip(first, start, strict=True))
-            found["islands"].append(f"class {expected.name(number)}: {_counted('island', sizes)}, one at voxel {voxel}")
-        for axis, low, high in labels.gaps(mask):
-            where = _listed(range(low + start[axis], high + start[axis] + 1))
-            found["label-gap"].append(f"class {expected.name(number)}: slices {where} across axis {axis}")
+    try:
+        for number, start, mask in labels.structures(classes):
+            sizes, first = labels.islands(mask)
+            if sizes:
+                voxel = shown = tuple(i + j for i, j in zip(first, start, strict=True))
+                islands = f"{_counted('island', sizes)}, one at voxel {voxel}"
+                found["islands"].append(f"class {expected.name(number)}: {islands}")
+            for axis, low, high in labels.gaps(mask):
+                where = _listed(range(low + start[axis], high + start[axis] + 1))
+                found["label-gap"].append(f"class {expected.name(number)}: slices {where} across axis {axis}")
+    except labels.BusyError as error:
+        notes.add("not-searched", f"{error}; check that this is a label and not an image", path)
     sizes, voxel = labels.holes(classes)
     if sizes:
         shown = voxel

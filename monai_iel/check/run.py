@@ -21,12 +21,10 @@ from monai_iel.check.across import look_across
 from monai_iel.check.cases import Case, Expected, expect, read_cases
 from monai_iel.check.finding import SEVERITIES, Finding, Severity
 from monai_iel.check.look import CaseReport, look_at
+from monai_iel.check.memory import voxels_for
 from monai_iel.data.roots import Roots
 
-__all__ = ["MAX_VOXELS", "Result", "check_dataset"]
-
-MAX_VOXELS = 2**29
-"""Largest file that is read by default: 512 x 512 x 2048 voxels, 2 GiB of float32."""
+__all__ = ["Result", "check_dataset"]
 
 _AHEAD = 4  # cases handed out per worker, so that none waits for another
 _PICTURES = 24
@@ -62,14 +60,16 @@ def check_dataset(
     spatial_dims: int | None = None,
     num_classes: int | None = None,
     workers: int = 0,
-    max_voxels: int = MAX_VOXELS,
+    max_voxels: int | None = None,
     roots: Sequence[str | os.PathLike[str]] | None = None,
     progress: bool = True,
 ) -> Result:
     """Read every case of all sections of a ``dataset.json`` once and list what is odd.
 
     A worker holds one case at a time, and of a case only figures stay, so memory does not grow with the number of
-    voxels of all cases. At its peak a case takes about 16 bytes per voxel of a volume and its label.
+    voxels of all cases. At its peak a case takes 18 bytes per voxel of a volume, with its label (22 of float64). A file
+    that is larger than the share of a worker in the memory that is left waits until the others are done, and is then
+    read alone.
 
     Not a proof that data are right: it sees what is wrong in form, and what is unlike the other cases. A label of the
     other kidney has no mistake that it could find.
@@ -79,7 +79,8 @@ def check_dataset(
         spatial_dims: 2 or 3; by default what most of the headers say.
         num_classes: number of classes with background; by default what the list declares (``labels``).
         workers: processes that read; 0: this one.
-        max_voxels: files that declare more are not read.
+        max_voxels: files that declare more are not read, however many workers read at a time. By default what the
+            memory that is left holds at 24 bytes per voxel, and at most 2**29.
         roots: as for `monai_iel.data.load_datalist`.
         progress: show a progress bar.
 
@@ -93,20 +94,27 @@ def check_dataset(
     >>> check_dataset(made, progress=False).counts()["error"]
     0
     """
-    if workers < 0 or max_voxels < 1:
+    if workers < 0 or (max_voxels is not None and max_voxels < 1):
         raise ValueError(f"workers is {workers} and max_voxels {max_voxels}; expected 0 or more, and 1 or more")
     start = time.monotonic()
     path = Path(os.path.abspath(path))
     cases, findings, content = read_cases(path, Roots(path, roots))
     expected = expect(cases, content, spatial_dims=spatial_dims, num_classes=num_classes)
-    look = partial(look_at, expected=expected, max_voxels=max_voxels)
+    look = partial(look_at, expected=expected, max_voxels=voxels_for(workers) if max_voxels is None else max_voxels)
     looked = _in_processes(cases, look, workers) if workers else map(look, cases)
     bar = tqdm(looked, total=len(cases), desc="checking cases", unit="case", disable=not progress)
     reports = list(_with_few_pictures(bar))
+    if workers > 1 and max_voxels is None:
+        look = partial(look_at, expected=expected, max_voxels=voxels_for(1))
+        reports = [_alone(report.case, look) if _is_too_large(report) else report for report in reports]
     findings += [finding for report in reports for finding in report.findings]
     findings += look_across(reports, expected)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Result(path, expected, reports, findings, time.monotonic() - start)
+
+
+def _is_too_large(report: CaseReport) -> bool:
+    return any(finding.kind == "too-large" for finding in report.findings)
 
 
 def _with_few_pictures(reports: Iterable[CaseReport]) -> Iterator[CaseReport]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from monai_iel.cli._console import print_table
+from monai_iel.files import printable
 
 __all__ = ["check"]
 
@@ -40,7 +41,10 @@ def check(
         list[Path] | None,
         typer.Option(help="Folder outside that of the list which files may lie in; several times."),
     ] = None,
-    max_voxels: Annotated[int | None, typer.Option(help="Files that declare more are not read. Default: 2^29.")] = None,
+    max_voxels: Annotated[
+        int | None,
+        typer.Option(help="Files that declare more are not read. Default: what the memory left holds, at most 2^29."),
+    ] = None,
     fail_on: Annotated[FailOn, typer.Option(help="From which severity on the exit code is 1.")] = FailOn.warning,
     show: Annotated[int, typer.Option(help="How many findings to print; all are in check.json.")] = _SHOWN,
 ) -> None:
@@ -51,7 +55,6 @@ def check(
     """
     from monai_iel.check import check_dataset, to_json, write_page
     from monai_iel.check.page import summary
-    from monai_iel.check.run import MAX_VOXELS
     from monai_iel.data.building import write_json
 
     # nibabel logs what is odd in a header; here each oddity that matters becomes a finding.
@@ -61,7 +64,7 @@ def check(
         spatial_dims=spatial_dims,
         num_classes=num_classes,
         workers=min(8, os.cpu_count() or 1) if workers == -1 else workers,
-        max_voxels=MAX_VOXELS if max_voxels is None else max_voxels,
+        max_voxels=max_voxels,
         roots=root or None,
     )
     rows = summary(result)
@@ -71,7 +74,7 @@ def check(
     worth_showing = [finding for finding in result.findings if finding.severity != "info"]
     for finding in worth_showing[: max(0, show)]:
         where = " ".join(filter(None, (finding.section, finding.case_id, finding.file)))
-        console.print(escape(f"{finding.severity}: {finding.kind}: {where}: {finding.message}"))
+        console.print(escape(printable(f"{finding.severity}: {finding.kind}: {where}: {finding.message}")))
     if len(worth_showing) > show:
         console.print(f"... and {len(worth_showing) - max(0, show)} more")
     counts = result.counts()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from monai_iel.data.roots import move_roots
 from monai_iel.files import write_bytes
 
 __all__ = ["MADE_BY", "building_folder", "write_json"]
@@ -48,6 +49,7 @@ def building_folder(out: Path, *, overwrite: bool = False, sources: tuple[Path, 
     try:
         yield temporary
         _check_free(out, overwrite=overwrite, sources=sources)  # another process may have been faster
+        move_roots(temporary / "dataset.json", out)
         _swap(temporary, out, out.with_name(f".{out.name}.{token}.old"))
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

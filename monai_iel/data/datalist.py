@@ -52,7 +52,7 @@ def load_datalist(
         progress: show a progress bar with ``check="full"``.
         roots: further folders that files may lie in. By default those in the environment variable
             ``MONAI_IEL_DATA_ROOTS`` and, where that is not set, those in the file ``dataset.json.roots`` beside
-            ``dataset.json``, one per line, which `write_datalist` writes.
+            ``dataset.json``, which `write_datalist` writes; see `monai_iel.data.roots.Roots`.
 
     Returns:
         A dictionary per case: ``image`` and (where there is one) ``label``: absolute paths; ``case_id``: the entry's
@@ -155,16 +155,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no UTF-8 JSON, or no object.
+        ValueError: it cannot be read, is no UTF-8 JSON, or no object.
     """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; give the path of a dataset.json, or write one with scripts/prepare_data.py"
-        )
+    check_exists(path, "give the path of a dataset.json, or write one with scripts/prepare_data.py")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: is not valid JSON ({error}); correct the file or write it again") from error
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); allow this user to read it") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__}, expected an object with lists of cases")
     return content
@@ -232,7 +231,7 @@ def _written(entry: Mapping[str, Any], where: str, folder: Path) -> dict[str, st
     return {"id": case_id, **paths}
 
 
-def _for_each_file(entries: Sequence[Mapping[str, str]], check: Callable[[Path], None]) -> None:
+def _for_each_file(entries: Sequence[Mapping[str, str]], check: Callable[[Path], object]) -> None:
     problems: list[CaseError] = []
     for entry in entries:
         try:

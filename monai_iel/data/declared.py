@@ -17,6 +17,7 @@ __all__ = [
     "MAX_BEHIND",
     "MAX_VOXELS",
     "DeclaredError",
+    "InsideHeaderError",
     "check_chunks",
     "check_picture_size",
     "drain",
@@ -44,6 +45,10 @@ class DeclaredError(ValueError):
     """A file cannot be what its header declares. The message says what was found, without the file's name."""
 
 
+class InsideHeaderError(DeclaredError):
+    """The header says that the voxels begin within it."""
+
+
 def open_bytes(path: Path) -> Any:
     """The bytes of a file, unpacked where its name ends in ``.gz``."""
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
@@ -57,7 +62,8 @@ def nifti_kind(path: Path) -> type[Any]:
 
     Raises:
         DeclaredError: for anything else than a NIfTI-1 or NIfTI-2 header, a shape without voxels or with too many, and
-            for more bytes than the file can hold.
+            for more bytes than the file can hold; as ``InsideHeaderError`` where the first voxel is said to lie in the
+            header, since nibabel would then read the header as voxels.
         OSError: the file cannot be read; as are ``EOFError`` and ``zlib.error`` for a damaged gzip file.
     """
     with open_bytes(path) as stream:
@@ -69,18 +75,22 @@ def nifti_kind(path: Path) -> type[Any]:
             raise DeclaredError("no NIfTI header is found where it should be")
         size = kind.header_class.sizeof_hdr
         header = kind.header_class(block[:size], check=False)
+        voxels = _check_shape(header)
         offset = _offset(header, size + 4)
         stream.seek(size)
         _check_extensions(stream, header, offset - size - 4)
-    _check_length(path, offset + _check_shape(header))
+    _check_length(path, offset + voxels)
     return kind
 
 
 def _offset(header: Nifti1Header, least: int) -> int:
-    """Byte of the first voxel; 0 stands for the first one behind the header."""
+    """Byte of the first voxel."""
     offset = float(header["vox_offset"])
-    if offset == 0:
-        return least
+    if 0 <= offset < least:
+        raise InsideHeaderError(
+            f"the header has the first voxel (vox_offset) at byte {offset:g}, which is in the header itself, so that "
+            f"its bytes would be read as voxels; expected {least} or more"
+        )
     if not math.isfinite(offset) or not least <= offset <= MAX_BEHIND:
         raise DeclaredError(f"the header has the first voxel at byte {offset:g}, expected {least} .. {MAX_BEHIND}")
     return int(offset)
@@ -110,8 +120,6 @@ def _check_extensions(stream: Any, header: Nifti1Header, left: int) -> None:
     if stream.read(4)[:1] in (b"", b"\0"):
         return
     number = struct.Struct(f"{header.endianness}i")
-    if not header["vox_offset"]:  # nibabel would take all that follows for extensions
-        raise DeclaredError("the header announces extensions, but not where they end")
     while left >= 16:
         length = number.unpack((stream.read(8) + bytes(8))[:4])[0]
         if not 8 <= length <= left:

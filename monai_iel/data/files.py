@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,6 +22,7 @@ from PIL import Image
 from monai_iel.data.declared import (
     MAX_VOXELS,
     DeclaredError,
+    InsideHeaderError,
     check_chunks,
     check_picture_size,
     drain,
@@ -33,6 +37,7 @@ __all__ = [
     "HeaderError",
     "ImageFile",
     "MissingCaseFileError",
+    "check_exists",
     "open_image",
     "read_picture",
 ]
@@ -48,6 +53,9 @@ _PICTURE_FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "PPM", "WEB
 _AFFINE_MEND = "write the file anew with nibabel.Nifti1Image(data, affine), affine being the right one"
 _PICTURE_MEND = "expected NIfTI (.nii, .nii.gz) or a sound picture such as PNG"
 _COMPRESSION_MEND = "the file is damaged or cut off; copy or download it again"
+_MISSING_MEND = "correct the path, or restore the file"
+_OFFSET_MEND = "set vox_offset to where the voxels begin, or write the file anew from its source"
+_PERMISSION_MEND = "allow this user to read the file and to enter its folder"
 
 
 class CaseError(ValueError):
@@ -88,6 +96,8 @@ class ImageFile:
     def read(self) -> np.ndarray[Any, Any]:
         """The values, a NIfTI file's scale and intercept applied; a gzip file is read to its checksum.
 
+        Scaled integers of up to 16 bits come as float32, which is also what a training sees, not as float64.
+
         Raises:
             CaseError: the values cannot be read.
         """
@@ -104,21 +114,43 @@ def open_image(path: Path) -> ImageFile:
 
     Raises:
         MissingCaseFileError: there is no such file.
-        CaseError: the file is empty, damaged or of another kind, declares more than 2**31 voxels or more than it can
-            hold; as ``HeaderError`` where MONAI would use another affine, or the voxels are no plain numbers.
+        CaseError: the file is empty, damaged, forbidden or of another kind, declares more than 2**31 voxels or more
+            than it can hold; as ``HeaderError`` where MONAI would use another affine, the voxels are no plain numbers,
+            or the header is where they should be.
     """
-    check_exists(path)
-    if path.stat().st_size == 0:
+    if check_exists(path).st_size == 0:
         raise CaseError(f"{path}: the file is empty (0 bytes); copy or download it again")
     return _open_nifti(path) if path.name.lower().endswith((".nii", ".nii.gz")) else _open_picture(path)
 
 
-def check_exists(path: Path) -> None:
-    """Raise `MissingCaseFileError` unless ``path`` is a file."""
-    if path.is_dir():
-        raise MissingCaseFileError(f"{path}: is a folder; expected a file; correct the path")
-    if not path.is_file():
-        raise MissingCaseFileError(f"{path}: no such file; correct the path, or restore the file")
+def check_exists(path: Path, mend: str = _MISSING_MEND) -> os.stat_result:
+    """What the system says of a file.
+
+    Args:
+        path: the file.
+        mend: what to do where it is not there.
+
+    Raises:
+        MissingCaseFileError: there is nothing, or no file (a folder, a pipe, a link that leads nowhere).
+        CaseError: it cannot be asked for, such as in a folder that this user may not enter.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise MissingCaseFileError(f"{path}: is a link that leads back to itself; {mend}") from error
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise _unreadable(path, error, mend) from error
+        what = f"is a link to {os.readlink(path)}, which is not there" if path.is_symlink() else "no such file"
+        raise MissingCaseFileError(f"{path}: {what}; {mend}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise MissingCaseFileError(f"{path}: is {_kind(found.st_mode)}; expected a file; correct the path")
+    return found
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a named pipe", stat.S_ISSOCK: "a socket"}
+    return next((name for asks, name in kinds.items() if asks(mode)), "a device")
 
 
 def read_picture(path: Path, mode: str | None = None) -> np.ndarray[Any, Any]:
@@ -177,10 +209,23 @@ def _check_header(path: Path, image: Any, affine: np.ndarray[Any, np.dtype[np.fl
 def _read_nifti(path: Path) -> np.ndarray[Any, Any]:
     kind = nifti_kind(path)
     if not path.name.lower().endswith(".gz"):
-        return np.asanyarray(kind.from_filename(path).dataobj)
+        return _scaled(kind.from_filename(path).dataobj)
     with open_bytes(path) as stream:
-        values: np.ndarray[Any, Any] = np.asanyarray(kind.from_stream(stream).dataobj)
+        values = _scaled(kind.from_stream(stream).dataobj)
         drain(stream)  # nibabel stops at the last voxel; gzip compares its checksum only at the end of the stream
+    return values
+
+
+def _scaled(stored: Any) -> np.ndarray[Any, Any]:
+    """The values of nibabel's array proxy, which would scale all of them at once in float64."""
+    slope, inter = float(stored.slope), float(stored.inter)
+    if (slope, inter) == (1.0, 0.0) or stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
+        return np.asanyarray(stored)
+    raw = np.asarray(stored.get_unscaled())
+    values = np.empty_like(raw, dtype=np.float32)
+    with np.errstate(over="ignore"):  # infinite values are found later
+        for index in range(raw.shape[-1]):
+            values[..., index] = raw[..., index] * np.float64(slope) + inter
     return values
 
 
@@ -205,5 +250,11 @@ def _opened_picture(path: Path) -> Iterator[Image.Image]:
 
 def _unreadable(path: Path, error: BaseException, mend: str) -> CaseError:
     reason = " ".join(str(error).split())
+    if isinstance(error, InsideHeaderError):
+        return HeaderError(f"{path}: {reason}; {_OFFSET_MEND}")
+    if isinstance(error, OSError) and error.errno is not None:
+        reason = error.strerror or reason  # which does not name the file again
+    if isinstance(error, PermissionError):
+        mend = _PERMISSION_MEND
     named = reason if isinstance(error, DeclaredError) else f"{type(error).__name__}: {reason}"
     return CaseError(f"{path}: cannot be read ({named}); {mend}")

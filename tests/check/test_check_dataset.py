@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_iel.check import KINDS, Finding, Result, check_dataset, run
+from monai_iel.check import KINDS, Finding, Result, check_dataset, labels, memory, run
 from monai_iel.check.cases import Case
 from monai_iel.check.look import CaseReport, look_at
 
@@ -214,7 +214,97 @@ def test_pictures_are_two_dimensional_and_those_unlike_the_others_are_named(pict
 
 def test_every_kind_of_finding_is_made_by_these_tests() -> None:
     elsewhere = {"unreadable", "header", "too-large", "channels-differ", "grey-as-colour", "colour", "outside-allowed"}
+    elsewhere |= {"roots-file", "not-searched"}
     assert set(FILES) | set(LISTS) | elsewhere == set(KINDS)
+
+
+SCATTERED = np.random.default_rng(0).integers(0, 3000, (32, 32, 32)).astype(np.int16)
+OBJECTS = np.kron(np.arange(1, 401, dtype=np.uint16).reshape(20, 20), np.pad(np.ones((4, 4), np.uint16), 1))
+SLABS = np.arange(40, dtype=np.uint8)[None, None] + np.zeros((128, 128, 40), np.uint8)  # boxes that do not overlap
+NESTED = np.minimum.reduce(np.indices((128, 128)) % 64).astype(np.uint8)  # wide boxes, but of few classes
+
+
+@pytest.mark.parametrize(("classes", "count"), [(SCATTERED, 0), (OBJECTS, 400), (SLABS, 39), (NESTED, 63)])
+def test_the_time_for_structures_is_bounded_and_small_objects_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: np.ndarray, count: int
+) -> None:
+    sizes: list[int] = []
+    islands = labels.islands
+    monkeypatch.setattr(labels, "islands", lambda mask: sizes.append(mask.size) or islands(mask))
+    nibabel.save(nibabel.Nifti1Image(classes.astype(np.float32) + 0.5, AFFINE), tmp_path / "image.nii")
+    nibabel.save(nibabel.Nifti1Image(classes, AFFINE), tmp_path / "label.nii")
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": [{"image": "image.nii", "label": "label.nii"}]}))
+    result = look(tmp_path)
+    assert len(sizes) == count
+    assert sum(sizes) <= max(32 * classes.size, 2**22)
+    skipped = [finding.message for finding in found(result, "not-searched")]
+    assert len(skipped) == (count == 0)
+    assert all(re.match(r"29\d\d classes, .* 1\d\d\d times .*; check that this is a label", text) for text in skipped)
+
+
+def test_files_that_the_system_does_not_give_are_named_and_the_others_looked_at(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relist(folder, lambda c: c["training"][0].update(image="x" * 300 + ".nii"))
+    (folder / "loop.nii").symlink_to("loop.nii")
+    relist(folder, lambda c: c["training"][1].update(image="loop.nii"))
+    stat = Path.stat
+
+    def refuse(path: Path, **options: Any) -> os.stat_result:
+        if path.name == "label3.nii":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    result = look(folder)
+    assert [finding.case_id for finding in found(result, "unreadable")] == ["c0", "c3"]
+    assert [finding.case_id for finding in found(result, "missing-file")] == ["c1"]
+    assert result.counts()["error"] == 3
+    assert sum(report.figures is not None for report in result.reports) == COUNT - 2
+
+
+def test_the_file_beside_the_list_is_a_warning_where_it_counts_and_where_it_is_not_used(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "far").mkdir()
+    (folder / "image3.nii").rename(tmp_path / "far" / "image3.nii")
+    relist(folder, lambda c: c["training"][3].update(image="../far/image3.nii"))
+    (folder / "dataset.json.roots").write_text(f"folder: {folder}\n../far\n/\n")
+    used, unused = found(look(folder), "roots-file")[::-1]
+    assert used.severity == "warning"
+    assert f"1 folder, allowed by dataset.json.roots: {tmp_path / 'far'}; look at" in used.message
+    assert "cannot allow /, which is too wide" in unused.message
+    (folder / "dataset.json.roots").write_text("folder: /elsewhere\n../far\n")
+    result = look(folder)
+    assert "it is for /elsewhere" in found(result, "roots-file")[0].message
+    assert [finding.case_id for finding in found(result, "outside")] == ["c3"]
+
+
+def test_workers_share_the_memory_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert memory.available_bytes() is None or memory.available_bytes() > 0
+    (tmp_path / "meminfo").write_text("MemTotal: 99 kB\nMemAvailable:    2400 kB\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    assert [memory.voxels_for(workers) for workers in (0, 1, 4)] == [102400, 102400, 25600]
+    (tmp_path / "memory.max").write_text("241000\n")
+    assert memory.voxels_for(2) == 5000
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "absent")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path / "absent")
+    assert memory.voxels_for(4) == 2**27
+
+
+def test_a_file_too_large_for_a_share_of_the_memory_is_read_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voxels = int(np.prod(SHAPE))
+    monkeypatch.setattr(run, "voxels_for", lambda workers: 2 * voxels // max(1, workers) - 1)
+    result = look(folder, workers=2)
+    assert list(result.findings) == []
+    assert [report.case.case_id for report in result.reports] == [f"c{i}" for i in range(COUNT)]
+    monkeypatch.setattr(run, "voxels_for", lambda workers: voxels - 1)
+    assert len(found(look(folder, workers=2), "too-large")) == 2 * COUNT
 
 
 def test_the_number_of_processes_changes_nothing(folder: Path) -> None:

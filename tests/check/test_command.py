@@ -136,9 +136,23 @@ def test_a_folder_outside_has_to_be_named(call: Call, listed: Path, tmp_path: Pa
     found = json.loads((tmp_path / "out" / "check.json").read_text())
     assert [finding["kind"] for finding in found["findings"]] == ["outside", "outside"]
     assert found["cases"] == []
-    (moved.parent / "dataset.json.roots").write_text(f"{tmp_path}\n")
-    assert call(moved) == 0
+    (moved.parent / "dataset.json.roots").write_text(f"folder: {moved.parent}\n{tmp_path}\n")
+    assert call(moved, "--fail-on", "error", "--out", tmp_path / "out") == 0
+    found = json.loads((tmp_path / "out" / "check.json").read_text())
+    assert [(finding["kind"], finding["severity"]) for finding in found["findings"]] == [("roots-file", "warning")]
     (moved.parent / "dataset.json.roots").unlink()
     assert call(moved, "--root", tmp_path, "--out", tmp_path / "out") == 0
     found = json.loads((tmp_path / "out" / "check.json").read_text())
     assert [finding["kind"] for finding in found["findings"]] == ["outside-allowed"]
+
+
+def test_what_a_terminal_would_obey_or_hide_is_printed_as_text(
+    call: Call, listed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {"id": "\x1b[2Ja\u202eb\r", "image": "x\ny\x9b.png", "label": "l0.png"}
+    listed.write_text(json.dumps({"labels": ["background", "organ"], "training": [entry]}))
+    assert call(listed) == 1
+    printed = capsys.readouterr().out
+    assert r"training \x1b[2Ja\u202eb\r " in printed
+    assert r"x\ny\x9b.png: no such file" in printed
+    assert not set("\x1b\x9b\r\u202e") & set(printed)

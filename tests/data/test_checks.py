@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from monai.transforms import LoadImage
 from PIL import Image
 
 from monai_iel.data import CaseError, MissingCaseFileError, check_case, check_cases
+from monai_iel.data.files import HeaderError, open_image
 
 SHAPE = (6, 7, 5)
 
@@ -55,6 +58,7 @@ def header_only(dims: list[int]) -> bytes:
 def flat_affine() -> bytes:
     image = nibabel.Nifti1Image(volume(), np.eye(4))
     image.header["srow_z"] = 0  # nibabel itself refuses to set such an affine
+    image.header["vox_offset"] = 352
     return image.header.binaryblock + bytes(4) + volume().tobytes(order="F")
 
 
@@ -224,6 +228,7 @@ def test_a_header_for_which_monai_would_use_another_affine_is_refused(tmp_path: 
 def test_a_header_in_which_monai_finds_no_valid_qform_is_refused(entry: dict[str, str]) -> None:
     image = with_sform_alone(volume())
     image.header["quatern_b"] = 2  # a unit quaternion has no part above 1
+    image.header["vox_offset"] = 352
     Path(entry["image"]).write_bytes(gzip.compress(image.header.binaryblock + bytes(4) + volume().tobytes(order="F")))
     with pytest.raises(CaseError, match=r"no valid qform \(.*\); expected that they agree; write the file anew"):
         check_case(entry, spatial_dims=3)
@@ -259,9 +264,65 @@ def test_a_missing_file_is_a_file_not_found_error_too(entry: dict[str, str], key
     assert str(caught.value).startswith(entry[key])
 
 
-def test_a_folder_is_no_file(entry: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(MissingCaseFileError, match="is a folder; expected a file"):
-        check_case({"image": str(tmp_path)}, spatial_dims=3)
+def test_what_is_no_file_is_said(entry: dict[str, str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.nii")
+    (tmp_path / "loop.nii").symlink_to("loop.nii")
+    (tmp_path / "dangling.nii").symlink_to("gone.nii")
+    told = {
+        ".": "is a folder; expected a file",
+        "pipe.nii": "is a named pipe; expected a file",
+        "loop.nii": "is a link that leads back to itself",
+        "dangling.nii": "is a link to gone.nii, which is not there",
+        "image.nii/inside.nii": "no such file",
+    }
+    for name, message in told.items():
+        with pytest.raises(MissingCaseFileError, match=message):
+            check_case({"image": str(tmp_path / name)}, spatial_dims=3)
+
+
+def test_a_file_that_the_system_does_not_give_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 300 + ".nii")
+    with pytest.raises(CaseError, match=r"xxx.nii: cannot be read \(OSError: File name too long\)"):
+        check_case({"image": str(long)}, spatial_dims=3)
+    path = save(tmp_path / "image.nii", volume())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    message = r"image.nii: cannot be read \(PermissionError: Permission denied\); allow this user to read the file"
+    for call in ("stat", "open"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, call, refuse)
+            with pytest.raises(CaseError, match=message) as caught:
+                check_case({"image": path}, spatial_dims=3)
+            assert not isinstance(caught.value, MissingCaseFileError)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 348, 351])
+def test_voxels_that_are_said_to_begin_in_the_header_are_refused(tmp_path: Path, offset: int) -> None:
+    path = Path(save(tmp_path / "image.nii", volume()))
+    content = bytearray(path.read_bytes())
+    content[108:112] = np.float32(offset).tobytes()
+    path.write_bytes(content)
+    with pytest.raises(HeaderError, match=rf"at byte {offset}, .* expected 352 or more; set vox_offset to where"):
+        check_case({"image": str(path)}, spatial_dims=3)
+    content[108:112] = np.float32(352).tobytes()
+    path.write_bytes(content)
+    check_case({"image": str(path)}, spatial_dims=3)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(("dtype", "read_as"), [("uint8", "float32"), ("int16", "float32"), ("int32", "float64")])
+def test_scaled_integers_take_no_more_memory_than_they_need(
+    tmp_path: Path, suffix: str, dtype: str, read_as: str
+) -> None:
+    image = nibabel.Nifti1Image(np.arange(60, dtype=dtype).reshape(3, 4, 5), np.eye(4))
+    image.header.set_slope_inter(0.3, -7)
+    nibabel.save(image, tmp_path / f"image{suffix}")
+    values = open_image(tmp_path / f"image{suffix}").read()
+    assert values.dtype == read_as
+    assert np.array_equal(values, nibabel.load(tmp_path / f"image{suffix}").get_fdata().astype(read_as))
+    assert values.std() > 1
 
 
 def test_an_uncompressed_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:

@@ -105,6 +105,21 @@ def test_a_bad_json_file_is_named(tmp_path: Path, content: bytes, message: str) 
         load_datalist(path, "training", spatial_dims=3)
 
 
+def test_a_list_that_the_system_does_not_give_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_list(tmp_path, training=[{"image": "x" * 300, "label": "y"}])
+    with pytest.raises(CaseError, match=r"section 'training': .*xxx: cannot be read \(OSError: File name too long\)"):
+        load_datalist(path, "training", spatial_dims=3, check="files")
+    with pytest.raises(ValueError, match=r"cannot be read \(OSError: File name too long\); give the path of"):
+        load_datalist(tmp_path / ("x" * 300), "training", spatial_dims=3)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(ValueError, match=r"dataset.json: cannot be read \(Permission denied\); allow this user"):
+        load_datalist(path, "training", spatial_dims=3)
+
+
 def test_a_missing_list_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent.json: no such file"):
         load_datalist(tmp_path / "absent.json", "training", spatial_dims=3)

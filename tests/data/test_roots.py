@@ -78,16 +78,50 @@ def test_a_list_cannot_allow_itself_anything(place: Path) -> None:
 def test_the_file_beside_the_list_allows_folders(place: Path) -> None:
     path = listed(place, "../theirs/image.png")
     beside = place / "mine" / "dataset.json.roots"
-    beside.write_text("# a comment\n\n../theirs\n")
+    beside.write_text(f"# a comment\n\nfolder: {place / 'mine'}\n../theirs\n")
     assert load(path)
-    beside.write_text("../theirs_too\n")
-    with pytest.raises(OutsideError, match=r"nor a folder allowed by dataset.json.roots"):
+    beside.write_text(f"folder: {place / 'mine'}\n../theirs_too\n")
+    with pytest.raises(OutsideError, match=r"nor a folder allowed by dataset.json.roots; where"):
         load(path)
+
+
+@pytest.mark.parametrize("first", ["", "folder: /somewhere/else\n", "folder:\n", "folder: \0\n", "../theirs_too\n"])
+def test_the_file_beside_the_list_is_not_used_in_another_place(place: Path, first: str) -> None:
+    path = listed(place, "../theirs/image.png")
+    (place / "mine" / "dataset.json.roots").write_text(f"{first}../theirs\n")
+    with pytest.raises(OutsideError, match=rf"is not used, since it .* first line 'folder: {place / 'mine'}'\); where"):
+        load(path)
+
+
+def test_a_folder_that_was_moved_with_its_list_names_its_new_place(place: Path) -> None:
+    write(place, place / "theirs" / "image.png")
+    (place / "mine").rename(place / "moved")
+    with pytest.raises(OutsideError, match=rf"it is for {place / 'mine'}; where .* 'folder: {place / 'moved'}'"):
+        load(place / "moved" / "dataset.json")
+
+
+def test_the_file_beside_the_list_cannot_allow_what_is_too_wide(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(place / "theirs"))
+    path = listed(place, "../theirs/image.png")
+    for wide in ("/", "/" + place.parts[1], str(place / "theirs"), "../theirs", str(place), "..", "../theirs_too"):
+        (place / "mine" / "dataset.json.roots").write_text(f"folder: {place / 'mine'}\n{wide}\n")
+        with pytest.raises(OutsideError, match=rf"dataset.json.roots cannot allow {wide}, which is too wide"):
+            load(path)
+    (place / "theirs" / "set").mkdir()
+    (place / "theirs" / "image.png").rename(place / "theirs" / "set" / "image.png")
+    (place / "mine" / "dataset.json.roots").write_text(f"folder: {place / 'mine'}\n../theirs/set\n")
+    assert load(listed(place, "../theirs/set/image.png"))
+
+
+def test_a_file_beside_the_list_that_cannot_be_read_allows_nothing(place: Path) -> None:
+    (place / "mine" / "dataset.json.roots").write_bytes(b"\xff\xfe/")
+    with pytest.raises(OutsideError, match=r"dataset.json.roots is not used, since it cannot be read"):
+        load(listed(place, "../theirs/image.png"))
 
 
 def test_the_variable_alone_decides_where_it_is_set(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = listed(place, "../theirs/image.png")
-    (place / "mine" / "dataset.json.roots").write_text("../theirs\n")
+    (place / "mine" / "dataset.json.roots").write_text(f"folder: {place / 'mine'}\n../theirs\n")
     monkeypatch.setenv(ROOTS_VARIABLE, "")
     with pytest.raises(OutsideError, match=f"allowed by {ROOTS_VARIABLE}; .* add it to {ROOTS_VARIABLE}"):
         load(path)
@@ -118,7 +152,7 @@ def test_what_is_written_here_is_read_here(place: Path) -> None:
     path = write(place, place / "theirs" / "image.png")
     assert load(path)[0]["image"] == str(place / "theirs" / "image.png")
     lines = (place / "mine" / "dataset.json.roots").read_text().splitlines()
-    assert lines[1:] == [str(place / "theirs")]
+    assert lines[1:] == [f"folder: {place / 'mine'}", str(place / "theirs")]
     write(place, place / "mine" / "image.png")
     assert not (place / "mine" / "dataset.json.roots").exists()
 
