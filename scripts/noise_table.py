@@ -37,7 +37,7 @@ from monai_iel.noisy_labels import (
     label_noise_of_model,
     num_classes_of,
 )
-from monai_iel.noisy_labels.workers import map_in_order
+from monai_iel.processes import map_in_order
 from monai_iel.transforms.label_noise import LabelNoise, label_noise_of_preset
 from monai_iel.transforms.label_noise.presets import LABEL_NOISE_PRESETS
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -23,6 +20,7 @@ from monai_iel.check.finding import SEVERITIES, Finding, Severity
 from monai_iel.check.look import CaseReport, look_at
 from monai_iel.check.memory import voxels_for
 from monai_iel.data.roots import Roots
+from monai_iel.processes import process_pool
 
 __all__ = ["Result", "check_dataset"]
 
@@ -139,7 +137,7 @@ def _in_processes(cases: Sequence[Case], look: partial[CaseReport], workers: int
     flying: deque[tuple[Case, Future[CaseReport]]] = deque()
     while left or flying:
         try:
-            with _pool(workers) as pool:
+            with process_pool(workers) as pool:
                 while left or flying:
                     while left and len(flying) < _AHEAD * workers:
                         case = left.popleft()
@@ -155,14 +153,8 @@ def _in_processes(cases: Sequence[Case], look: partial[CaseReport], workers: int
 
 def _alone(case: Case, look: partial[CaseReport]) -> CaseReport:
     try:
-        with _pool(1) as pool:
+        with process_pool(1) as pool:
             return pool.submit(look, case).result()
     except BrokenProcessPool:
         message = "the process that read it died: too little memory, or a fault in a library; look at it by hand"
         return CaseReport(case, findings=[Finding("unreadable", message, case.section, case.case_id, case.image)])
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # A forked worker starts at once; the libraries that it uses start no threads here. Elsewhere forking is unsafe.
-    context: Any = get_context("fork" if sys.platform == "linux" else "spawn")
-    return ProcessPoolExecutor(workers, mp_context=context)

@@ -12,7 +12,8 @@ from monai_iel.cli._bundle import bundle
 from monai_iel.cli._check import check
 from monai_iel.cli._console import in_one_line, print_table
 from monai_iel.cli._noise import noise
-from monai_iel.cli._paired import paired, setting
+from monai_iel.cli._paired import paired
+from monai_iel.cli._setting import setting
 from monai_iel.cli._verify import verify
 
 __all__ = ["app", "in_one_line", "main", "print_table", "setting"]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from monai_iel.files import printable
+
 __all__ = ["in_one_line", "print_table"]
 
 
@@ -35,6 +37,7 @@ def in_one_line(command: Callable[[], object]) -> None:
         cause = root_cause(error)
         # MONAI wraps every error of a config in RuntimeError; what users can mend is below it.
         if isinstance(cause, (ValueError, TypeError, OSError)):
-            print(f"error: {cause}", file=sys.stderr)
+            # Names of files can hold what a terminal obeys; the lines of a list of problems stay lines.
+            print("error:", "\n".join(map(printable, str(cause).split("\n"))), file=sys.stderr)
             sys.exit(2)
         raise

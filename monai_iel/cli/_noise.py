@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from monai_iel.cli._console import print_table
-from monai_iel.cli._paired import setting
+from monai_iel.cli._setting import setting
 
 if TYPE_CHECKING:
     from monai_iel.transforms.label_noise import LabelNoise

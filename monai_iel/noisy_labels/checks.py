@@ -14,7 +14,7 @@ from monai_iel.data.checks import MAX_PROBLEMS, raise_together
 from monai_iel.data.files import CaseError, open_image
 from monai_iel.noisy_labels.case_list import NoisyCase
 from monai_iel.noisy_labels.named import classes_after
-from monai_iel.noisy_labels.workers import MapInOrder
+from monai_iel.processes import MapInOrder
 from monai_iel.transforms.label_noise import LabelNoise
 
 __all__ = ["check_ignore_index", "check_labels"]

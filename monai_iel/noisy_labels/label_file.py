@@ -16,6 +16,7 @@ from monai.data.utils import affine_to_spacing
 from numpy.typing import NDArray
 from PIL import Image
 
+from monai_iel.data.checks import check_whole
 from monai_iel.data.files import CaseError, ImageFile, open_image
 from monai_iel.noisy_labels.png import PngFile
 
@@ -69,14 +70,12 @@ class LabelFile:
         """
         file = self.open()
         values = file.read()
-        with np.errstate(invalid="ignore"):  # NaN and infinity are reported below
+        check_whole(file, values)
+        with np.errstate(invalid="ignore"):  # what is too large is reported below
             classes = values.astype(np.int32)
         if not np.array_equal(classes, values):
             found = values[classes != values].flat[0]
-            raise CaseError(
-                f"{self.path}: found the value {found:.9g}, expected whole class numbers; labels are resampled with "
-                "nearest neighbour"
-            )
+            raise CaseError(f"{self.path}: found the value {found:.9g}, expected class numbers below 2^31")
         if file.affine is None:
             return np.ascontiguousarray(classes.T), (1.0, 1.0)
         shape = _without_last_ones(file.shape)

@@ -99,6 +99,7 @@ def _some(cases: Sequence[str]) -> str:
 
 
 def caption(record: Mapping[str, Any]) -> str:
+    """Return what stands below the picture of a case."""
     if record["dice"] is None:
         return f"{record['case']}: no foreground"
     return f"{record['case']}: Dice {record['dice']:.3f}, distance {record['distance_mm']:.2f} mm"

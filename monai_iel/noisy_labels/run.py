@@ -20,7 +20,7 @@ from monai_iel.noisy_labels.manifest import read_manifest
 from monai_iel.noisy_labels.one_case import Corruption, caption, remark_of_no_change, remarks
 from monai_iel.noisy_labels.page import Picture, fill_page, shown_cases
 from monai_iel.noisy_labels.run_folder import CALIBRATION, RunFolder
-from monai_iel.noisy_labels.workers import MapInOrder
+from monai_iel.processes import MapInOrder
 from monai_iel.report import Report
 from monai_iel.transforms.label_noise import LabelNoise
 

@@ -14,7 +14,7 @@ from monai_iel.noisy_labels.manifest import write_manifest
 from monai_iel.noisy_labels.named import ignore_index_of
 from monai_iel.noisy_labels.run import NoisyDataset, NoisyLabelWarning, Run
 from monai_iel.noisy_labels.run_folder import RunFolder
-from monai_iel.noisy_labels.workers import map_in_order
+from monai_iel.processes import map_in_order
 from monai_iel.report import Report
 from monai_iel.transforms.label_noise import LabelNoise
 

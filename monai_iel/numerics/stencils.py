@@ -171,9 +171,7 @@ def upwind_growth(u: torch.Tensor, grid: Grid) -> torch.Tensor:
     """
     squares = None
     for dim in range(2, u.ndim):
-        steps = face_difference(u, dim, grid)
-        n = u.shape[dim]
-        up = torch.maximum(steps.narrow(dim, 1, n), -steps.narrow(dim, 0, n)).relu() / _spacing(u, dim, grid)
+        up = torch.maximum(*_rises(u, dim, grid)).relu() / _spacing(u, dim, grid)
         squares = up.square() if squares is None else torch.addcmul(squares, up, up)
     assert squares is not None
     return squares.clamp_min(_TINY).sqrt()  # the clamp keeps the root's derivative finite
@@ -183,8 +181,7 @@ def upwind_growth_vector_jacobian(u: torch.Tensor, grad: torch.Tensor, grid: Gri
     """``grad`` times the Jacobian of `upwind_growth` at ``u``, in one pass over the axes."""
     ups = []
     for dim in range(2, u.ndim):
-        steps, n = face_difference(u, dim, grid), u.shape[dim]
-        after, before = steps.narrow(dim, 1, n), steps.narrow(dim, 0, n).neg()
+        after, before = _rises(u, dim, grid)
         ups.append((torch.maximum(after, before).relu_(), after >= before))
     squares = torch.zeros_like(u)
     for dim, (up, _) in enumerate(ups, start=2):
@@ -198,6 +195,12 @@ def upwind_growth_vector_jacobian(u: torch.Tensor, grad: torch.Tensor, grid: Gri
         faces = torch.cat([border, ahead], dim).sub_(torch.cat([share.sub_(ahead), border], dim))
         out += _transposed_face_difference(faces, dim, grid)
     return out
+
+
+def _rises(u: torch.Tensor, dim: int, grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differences up to the neighbour after each voxel and to the one before it; not divided by h."""
+    steps, n = face_difference(u, dim, grid), u.shape[dim]
+    return steps.narrow(dim, 1, n), -steps.narrow(dim, 0, n)
 
 
 def _transposed_face_difference(g: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 from monai.bundle.config_item import ComponentLocator
 from monai.bundle.reference_resolver import ReferenceResolver
 
+from monai_iel.files import printable
 from monai_iel.resources import BUNDLES, bundle_root
 from monai_iel.verify.check import Check
 from monai_iel.verify.configs import LEFT_OUT, config_files, leaves, read_config
@@ -44,8 +45,7 @@ class Found:
     why: str = ""
 
     def __str__(self) -> str:
-        # In full, and with nothing that a terminal would obey or hide.
-        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in f"{self.file}: {self.name}: {self.text}")
+        shown = printable(f"{self.file}: {self.name}: {self.text}")  # in full
         return f"{shown}  <- {self.why}" if self.why else shown
 
 

@@ -19,7 +19,7 @@ from monai_iel import (
 )
 from monai_iel.noisy_labels import Evaluation, UnreachableTargetError, calibrate, label_damage
 from monai_iel.noisy_labels.calibrate import read_source
-from monai_iel.noisy_labels.workers import map_in_order
+from monai_iel.processes import map_in_order
 
 SPACING = (1.0, 1.0)
 

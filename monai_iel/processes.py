@@ -1,4 +1,4 @@
-"""One function over many cases, in this process or in several, with the results in order."""
+"""Worker processes that end with the one that started them, and one function over many cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["MapInOrder", "map_in_order"]
+__all__ = ["MapInOrder", "map_in_order", "process_pool"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,16 +36,20 @@ def map_in_order(workers: int) -> Iterator[MapInOrder]:
     if workers == 1:
         yield map
         return
-    # No plain fork: threads of torch do not survive it.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload([__name__.rpartition(".")[0]])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    pool = process_pool(workers)
     try:
         yield pool.map
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def process_pool(workers: int) -> ProcessPoolExecutor:
+    """Give a pool whose processes are started without a plain fork, which threads of torch do not survive."""
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__package__])
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
 
 
 def _end_with_parent() -> None:
