@@ -1,0 +1,1 @@
+"""The label audit: which annotations are probably wrong, and where."""
