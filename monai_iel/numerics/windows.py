@@ -7,35 +7,57 @@ from collections.abc import Sequence
 
 import torch
 
-__all__ = ["box_counts", "dilated"]
+__all__ = ["BoxCounts", "dilated"]
 
 _LARGE_PLANE = 1024  # elements
+_EXACT = 2**24  # whole numbers that float32 holds
 
 
-def box_counts(mask: torch.Tensor, radii: Sequence[int]) -> torch.Tensor:
-    """How many voxels of a mask lie in the box of ``2 r_d + 1`` voxels per axis around each voxel; outside none.
+class BoxCounts:
+    """How many voxels of a mask lie in a box around each voxel; outside the image there are none.
 
-    Separable running sums: two operations per voxel and axis, whatever the radii.
+    The sums from the first voxel on, along all axes, are made once; each box then costs one subtraction per voxel and
+    axis, whatever its size.
 
     Args:
-        mask: boolean, or counts as float32, ``B K H [W [D]]``.
-        radii: r_d, one per axis.
-
-    Returns:
-        float32, exact up to 2^24.
+        mask: boolean, ``B K H [W [D]]``.
     """
-    counts = mask.to(torch.float32)
-    for dim, radius in enumerate(radii, start=2):
-        if radius == 0:
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        self._sums = mask.to(torch.float32 if math.prod(mask.shape[2:]) <= _EXACT else torch.float64)
+        for dim in range(2, mask.ndim):
+            self._sums = _running_sums(self._sums, dim)
+
+    def __call__(self, radii: Sequence[int]) -> torch.Tensor:
+        """Counts in boxes of ``2 r_d + 1`` voxels per axis, exact.
+
+        Args:
+            radii: r_d, one per axis, 0 or more.
+
+        Returns:
+            ``B K H [W [D]]``, float32, or float64 for images of more than 2^24 voxels.
+        """
+        counts = self._sums
+        for dim, radius in enumerate(radii, start=2):
+            counts = _in_windows(counts, dim, radius)
+        return counts
+
+
+def _in_windows(sums: torch.Tensor, dim: int, radius: int) -> torch.Tensor:
+    """``sums[i + r] - sums[i - r - 1]`` along an axis: the last sum beyond its end, 0 before its start."""
+    n = sums.shape[dim]
+    counts = torch.empty_like(sums)
+    starts = sorted({0, min(radius + 1, n), max(n - radius, 0)})
+    for start, stop in zip(starts, [*starts[1:], n], strict=True):
+        if start == stop:
             continue
-        n = counts.shape[dim]
-        sums = _running_sums(counts, dim)
-        last = sums.narrow(dim, n - 1, 1)
-        reach = min(radius, n - 1)
-        upper = torch.cat([sums.narrow(dim, reach, n - reach), last.expand_as(sums.narrow(dim, 0, reach))], dim)
-        if n > radius + 1:
-            upper.narrow(dim, radius + 1, n - radius - 1).sub_(sums.narrow(dim, 0, n - radius - 1))
-        counts = upper
+        inside = start < n - radius
+        upper = sums.narrow(dim, start + radius, stop - start) if inside else sums.narrow(dim, n - 1, 1)
+        if start <= radius:
+            counts.narrow(dim, start, stop - start).copy_(upper)
+        else:
+            lower = sums.narrow(dim, start - radius - 1, stop - start)
+            torch.sub(upper, lower, out=counts.narrow(dim, start, stop - start))
     return counts
 
 

@@ -11,7 +11,7 @@ import torch
 from monai_iel.numerics.curvature import largest_tangential_derivative, largest_tangential_vector_jacobian
 from monai_iel.numerics.grid import Grid
 from monai_iel.numerics.stencils import upwind_growth, upwind_growth_vector_jacobian
-from monai_iel.numerics.windows import box_counts, dilated
+from monai_iel.numerics.windows import BoxCounts, dilated
 from monai_iel.terms.base import EvolutionTerm
 from monai_iel.terms.coefficients import positive, total
 from monai_iel.terms.regions import Level, Regions
@@ -211,9 +211,9 @@ class ConvexCurveMotion(EvolutionTerm):
         boxes.discard((0,) * len(spacings))
         if not boxes:
             raise ValueError(f"radii_mm={self.radii_mm} are all below the voxel size {spacings} mm; give larger ones")
-        found = torch.zeros_like(organ)
+        found, counts = torch.zeros_like(organ), BoxCounts(organ)
         for box in sorted(boxes):
-            found |= box_counts(organ, box) > math.prod(2 * r + 1 for r in box) / 2
+            found |= counts(box) > math.prod(2 * r + 1 for r in box) / 2
         found &= ~organ
         if _is_nowhere(found):
             return found

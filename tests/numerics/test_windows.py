@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from monai_iel.numerics.windows import box_counts, dilated
+from monai_iel.numerics.windows import BoxCounts, dilated
 
 
 def counted(mask: torch.Tensor, radii: list[int]) -> torch.Tensor:
@@ -25,7 +25,7 @@ def counted(mask: torch.Tensor, radii: list[int]) -> torch.Tensor:
 def test_counts_are_those_of_counting_and_nothing_lies_outside(shape: tuple[int, ...], radii: list[int]) -> None:
     mask = torch.rand(2, 2, *shape, generator=torch.Generator().manual_seed(1)) < 0.4
     before = mask.clone()
-    assert torch.equal(box_counts(mask, radii), counted(mask, radii))
+    assert torch.equal(BoxCounts(mask)(radii), counted(mask, radii))
     assert torch.equal(mask, before)
 
 
@@ -43,7 +43,7 @@ def test_the_work_does_not_depend_on_the_radius() -> None:
     written = []
     for radius in (2, 20):
         with Elements() as counter:
-            box_counts(torch.ones(1, 1, 64, 64, dtype=torch.bool), [radius, radius])
+            BoxCounts(torch.ones(1, 1, 64, 64, dtype=torch.bool))([radius, radius])
         written.append(counter.written)
     assert written[1] <= written[0] * 1.1
 
