@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["printable", "write_bytes", "write_text"]
+__all__ = ["printable", "write_bytes", "write_text", "writing"]
 
 
 def printable(text: str) -> str:
@@ -18,8 +21,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write at once, making the folder: a reader sees the old file or the new one, never a part.
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Write piece by piece, making the folder: a reader sees the old file or, after the block, the new one.
 
     Raises:
         OSError: where the folder cannot be made or written to; nothing is left behind.
@@ -27,10 +31,17 @@ def write_bytes(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as stream:
+            yield stream
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write at once, see :func:`writing`."""
+    with writing(path) as stream:
+        stream.write(content)
     return path
 
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-__all__ = ["BUNDLES", "bundle_root", "copy_bundle", "overlay"]
+__all__ = ["BUNDLES", "bundle_root", "copy_bundle", "overlay", "study_file"]
 
 BUNDLES = ("noisy_annotation_segmentation", "convex_organ_segmentation")
+_STUDIES = "study"  # folder of study files beside the overlays
 
 
 def _folder(name: str) -> Path:
@@ -42,8 +43,21 @@ def overlay(name: str) -> Path:
     if Path(name).is_file():
         return Path(name).resolve()
     folder = _folder("configs")
-    known = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.yaml"))
+    files = (p for p in folder.rglob("*.yaml") if p.parent != folder / _STUDIES)
+    known = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in files)
     return folder / f"{_known('overlay', name.removesuffix('.yaml'), known)}.yaml"
+
+
+def study_file(name: str) -> Path:
+    """A study file: an existing file is taken as it is, else one of those in ``configs/study`` by its name.
+
+    Raises:
+        ValueError: neither; the message names the nearest.
+    """
+    if Path(name).is_file():
+        return Path(name).resolve()
+    folder = _folder("configs") / _STUDIES
+    return folder / f"{_known('study file', name, sorted(path.stem for path in folder.glob('*.yaml')))}.yaml"
 
 
 def _known(kind: str, name: str, known: Sequence[str]) -> str:

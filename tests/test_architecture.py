@@ -34,10 +34,18 @@ BELOW = {
     "resources": COMMON,
     "study": {
         *("data", "report", "resources", "losses", "transforms", "metrics", "handlers", "peers", "convexity", ""),
+        "noisy_labels",
         *COMMON,
     },
+    "tune": {
+        *("data", "report", "resources", "losses", "transforms", "metrics", "handlers", "peers", "convexity", ""),
+        *("study", "noisy_labels", "layers", "terms"),
+        *COMMON,
+    },
+    "audit": {"noisy_labels", "study", "transforms", "data", "report", "resources", "", *COMMON},
     "verify": {"data", "resources", "study", "", *COMMON},
     "cli": {
+        "audit",
         "check",
         "noisy_labels",
         "transforms",
@@ -47,6 +55,7 @@ BELOW = {
         "report",
         "resources",
         "study",
+        "tune",
         "",
         *COMMON,
     },

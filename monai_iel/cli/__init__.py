@@ -8,12 +8,15 @@ try:
 except ImportError as error:
     raise ImportError("the command line needs the extra 'cli': pip install 'monai-iel[cli]'") from error
 
+from monai_iel.cli._audit import audit
 from monai_iel.cli._bundle import bundle
 from monai_iel.cli._check import check
+from monai_iel.cli._compare import compare
 from monai_iel.cli._console import in_one_line, print_table
 from monai_iel.cli._noise import noise
 from monai_iel.cli._paired import paired
 from monai_iel.cli._setting import setting
+from monai_iel.cli._tune import tune
 from monai_iel.cli._verify import verify
 
 __all__ = ["app", "in_one_line", "main", "print_table", "setting"]
@@ -31,7 +34,7 @@ def _group() -> None:
     """Inverse Evolution Layers for MONAI."""
 
 
-for command in (bundle, check, noise, paired, verify):
+for command in (audit, bundle, check, compare, noise, paired, tune, verify):
     app.command()(command)
 
 

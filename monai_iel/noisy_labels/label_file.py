@@ -122,13 +122,25 @@ class LabelFile:
         differs = noisy != clean
         if self._is_nifti:
             signed = np.where(differs, np.where(noisy != 0, noisy, -clean), 0)
-            return self._nifti_like(signed)
+            return self._nifti_like(signed, np.int16 if np.abs(signed).max(initial=0) < 2**15 else np.int32)
         kind = np.where(clean == 0, 1, np.where(noisy == 0, 2, 3))
         if ignore_index is not None:
             kind[noisy == ignore_index] = 4
         picture = Image.fromarray(np.where(differs, kind, 0).T.astype(np.uint8))
         picture.putpalette(_ERROR_PALETTE)
         return _png(picture)
+
+    def map_of_shares(self, values: NDArray[np.float32]) -> bytes:
+        """Return the content of a file of this kind and geometry that holds numbers from 0 to 1, not classes.
+
+        NIfTI, float32. PNG, grey of 8 bits, 255 being 1.
+
+        Args:
+            values: of the shape that `read` gives.
+        """
+        if self._is_nifti:
+            return self._nifti_like(values, np.float32)
+        return _png(Image.fromarray(np.rint(values.T * 255).astype(np.uint8)))
 
     @property
     def _is_nifti(self) -> bool:
@@ -179,10 +191,9 @@ class LabelFile:
             )
         return stored
 
-    def _nifti_like(self, values: NDArray[Any]) -> bytes:
+    def _nifti_like(self, values: NDArray[Any], dtype: type[np.generic]) -> bytes:
         image = nibabel.load(self.path)
         header = image.header.copy()
-        dtype = np.int16 if np.abs(values).max(initial=0) < 2**15 else np.int32
         header.set_data_dtype(dtype)
         header.set_slope_inter(1, 0)
         header["cal_min"] = header["cal_max"] = 0

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_iel.data.building import MADE_BY, write_json
 from monai_iel.data.datalist import read_json
+from monai_iel.data.settings_folder import SettingsFolder, hashed_name
 from monai_iel.files import write_text
 from monai_iel.noisy_labels.calibrate import Evaluation
 
 __all__ = ["CALIBRATION", "RunFolder"]
 
 CALIBRATION = "calibration.json"
-_SHOWN_DIFFERENCES = 5
 _LABEL_FILES = "label_files"  # in run.json, beside what was asked for
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # the names of monai_iel.files
 
 
-class RunFolder:
+class RunFolder(SettingsFolder):
     """A folder in which a run can be killed at any point and be taken up again.
 
     ``run.json`` says what was asked for and is written first, ``dataset.json`` last. Between them ``.records`` holds a
@@ -41,17 +36,13 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
-        self.path = path
-        self.asked: dict[str, Any] = json.loads(json.dumps({"made_by": MADE_BY, **asked}))
+        super().__init__(path, asked, beside=[_LABEL_FILES])
         self.dataset_json = path / "dataset.json"
-        self._settings = path / "run.json"
         self._records = path / ".records"
         self._evaluations = self._records / "evaluations.jsonl"
-        self.is_new = not self._settings.is_file()
         self._has_cases = self.dataset_json.is_file() or any(self._records.glob("*.json"))  # of an earlier call
-        self._check()
         if not self.is_complete:
-            self._check_writable()
+            self.check_writable()
 
     @property
     def is_complete(self) -> bool:
@@ -64,7 +55,7 @@ class RunFolder:
         Raises:
             FileExistsError: a label file has changed; it is named.
         """
-        known = {} if self.is_new else read_json(self._settings).get(_LABEL_FILES, {})
+        known = {} if self.is_new else read_json(self.settings_file).get(_LABEL_FILES, {})
         changed = [name for name, digest in known.items() if digests.get(name) != digest]
         if changed:
             more = len(changed) - 1
@@ -75,8 +66,7 @@ class RunFolder:
 
     def start(self, digests: Mapping[str, Any]) -> None:
         """Write down what was asked for, and the digests of the clean label files."""
-        write_json(self._settings, {**self.asked, _LABEL_FILES: dict(digests)})
-        self.is_new = False
+        self.write_settings(**{_LABEL_FILES: dict(digests)})
 
     def abandon(self, files: Iterable[str]) -> None:
         """Leave the folder free for another run, unless an earlier call has done cases.
@@ -89,9 +79,9 @@ class RunFolder:
         if self.is_new or self._has_cases:
             return
         shutil.rmtree(self._records, ignore_errors=True)
-        self._sweep()
+        self.sweep()
         made = [self.path / name for name in files]
-        for file in (*made, self._settings, self.path / CALIBRATION):
+        for file in (*made, self.settings_file, self.path / CALIBRATION):
             file.unlink(missing_ok=True)
         inside = {parent for file in made for parent in file.parents if parent.is_relative_to(self.path)}
         for folder in sorted({*inside, self.path}, key=lambda one: len(one.parts), reverse=True):
@@ -101,11 +91,11 @@ class RunFolder:
     def finish(self) -> None:
         """Remove what only a run that is not complete needs."""
         shutil.rmtree(self._records, ignore_errors=True)
-        self._sweep()
+        self.sweep()
 
     def record_of(self, case_id: str) -> Path:
         """File that says that a case is done; case ids may hold any character, so it is named by their hash."""
-        return self._records / f"{hashlib.sha256(case_id.encode()).hexdigest()[:32]}.json"
+        return self._records / f"{hashed_name(case_id)}.json"
 
     def load_record(self, case_id: str) -> dict[str, Any] | None:
         """What is known of a case that is done."""
@@ -126,57 +116,3 @@ class RunFolder:
         """Write down what was measured at a strength."""
         kept = [*self.evaluations(), one]
         write_text(self._evaluations, "".join(f"{json.dumps([e.strength, e.value])}\n" for e in kept))
-
-    def _sweep(self) -> None:
-        for left in self.path.rglob(".*.tmp"):
-            if _TEMPORARY.fullmatch(left.name):
-                left.unlink(missing_ok=True)
-
-    def _check(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise FileExistsError(f"{self.path}: is a file; give a folder")
-        if self.is_new:
-            others = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else []
-            others = [name for name in others if not (name.startswith(".run.json.") and name.endswith(".tmp"))]
-            if others:
-                raise FileExistsError(
-                    f"{self.path}: holds {sorted(others)[0]!r} and no run.json, so no run made it; give a folder that "
-                    "is empty or not there"
-                )
-            return
-        there = {name: value for name, value in read_json(self._settings).items() if name != _LABEL_FILES}
-        differences = _differences(there, self.asked)
-        if differences:
-            shown = "; ".join(differences[:_SHOWN_DIFFERENCES])
-            more = len(differences) - _SHOWN_DIFFERENCES
-            raise FileExistsError(
-                f"{self.path}: holds another run: {shown}{f'; and {more} more' if more > 0 else ''}; give another "
-                "folder, or delete this one"
-            )
-
-    def _check_writable(self) -> None:
-        """Refuse a place where nothing can be written, before hours are spent on what shall be written there."""
-        near = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
-        try:
-            tempfile.TemporaryDirectory(dir=near, prefix=".monai_iel.").cleanup()
-        except OSError as error:
-            why = "is a file" if near.is_file() else f"cannot be written to ({error.strerror})"
-            raise type(error)(f"{self.path}: {near} {why}; give an output folder elsewhere") from error
-
-
-def _differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Settings that differ, in words, those of nested mappings with dots."""
-    one, other = _flat(there), _flat(asked)
-    names = [name for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)]
-    return [f"{name} is {_said(one, name)} there, {_said(other, name)} here" for name in names]
-
-
-def _said(settings: Mapping[str, Any], name: str) -> str:
-    return json.dumps(settings[name]) if name in settings else "not set"
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

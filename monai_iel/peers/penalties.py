@@ -14,7 +14,7 @@ from monai_iel.numerics.grid import Grid
 from monai_iel.numerics.stencils import central_difference
 from monai_iel.regions import check_regions
 
-__all__ = ["Form", "QuasiConcavityPenalty"]
+__all__ = ["Form", "QuasiConcavityPenalty", "not_negative", "positive", "probabilities"]
 
 Form = Literal["published", "tangential"]
 
@@ -95,7 +95,7 @@ class QuasiConcavityPenalty:
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Of the channels: a sigmoid each, or their softmax."""
-        return logits.sigmoid() if self.sigmoid or logits.shape[1] == 1 else logits.softmax(dim=1)
+        return probabilities(logits, sigmoid=self.sigmoid)
 
     def region_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """``B K H [W [D]]``: one channel per region.
@@ -137,6 +137,11 @@ def _along_level_sets(matrix: Symmetric, normal: list[torch.Tensor]) -> torch.Te
     """Second derivative along the level set: of either sign in 2D, the larger of two in 3D."""
     trace, spread = trace_and_spread(projected(matrix, normal), least=_TINY)
     return trace if len(normal) == 2 else 0.5 * trace + spread
+
+
+def probabilities(logits: torch.Tensor, *, sigmoid: bool) -> torch.Tensor:
+    """A sigmoid of each channel, or of one; else the softmax of all."""
+    return logits.sigmoid() if sigmoid or logits.shape[1] == 1 else logits.softmax(dim=1)
 
 
 def not_negative(value: float, name: str) -> float:

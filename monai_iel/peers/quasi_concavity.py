@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
-from torch.nn.modules.loss import _Loss
 
-from monai_iel.losses.wrapping import checked_strength, plain_tensor, refuse_without_activation, target_for
 from monai_iel.numerics.grid import Grid
-from monai_iel.peers.penalties import Form, QuasiConcavityPenalty, not_negative
+from monai_iel.peers.penalised import PenalisedLoss
+from monai_iel.peers.penalties import Form, QuasiConcavityPenalty
 
 __all__ = ["QuasiConcavityLoss"]
 
 
-class QuasiConcavityLoss(_Loss):
+class QuasiConcavityLoss(PenalisedLoss):
     r"""Any segmentation loss plus a second-order convexity penalty, after D-Convexity (Chen and Yan, CVPR 2026).
 
     .. math:: L(u, y) + w\,\mathrm{mean}\big(\lambda(G * p_R(u))\big)_+
@@ -73,6 +71,7 @@ class QuasiConcavityLoss(_Loss):
         image segmentation", CVPR 2026, arXiv 2605.19210: second-order condition and second-order loss.
 
     Example:
+        >>> import torch
         >>> from monai.losses import DiceCELoss
         >>> loss = QuasiConcavityLoss(DiceCELoss(to_onehot_y=True, softmax=True), weight=100, regions=[[1, 2], [2]])
         >>> logits, label = torch.randn(2, 3, 16, 16, requires_grad=True), torch.randint(0, 3, (2, 1, 16, 16))
@@ -97,53 +96,7 @@ class QuasiConcavityLoss(_Loss):
         epsilon: float = 1e-3,
         check_finite: bool = True,
     ) -> None:
-        super().__init__()
-        if not isinstance(loss, nn.Module):
-            raise TypeError(f"loss must be an instance of a loss, e.g. DiceCELoss(softmax=True); got {loss!r}")
-        refuse_without_activation(loss)
-        self.loss = loss
-        self.weight = not_negative(weight, "weight")
-        self.grid = grid
-        self.penalty = QuasiConcavityPenalty(
+        penalty = QuasiConcavityPenalty(
             regions=regions, sigmoid=sigmoid, form=form, margin=margin, blur_mm=blur_mm, epsilon=epsilon
         )
-        self.check_finite = check_finite
-        self.strength = 1.0
-
-    def set_strength(self, strength: float) -> None:
-        """Scale the weight: 0 is the plain loss. For a warm-up, as ``InverseEvolutionLoss.set_strength``.
-
-        Raises:
-            ValueError: outside [0, 1].
-        """
-        self.strength = checked_strength(strength)
-
-    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The wrapped loss plus weight times the penalty."""
-        if not isinstance(input, torch.Tensor) or not input.is_floating_point():
-            found = input.dtype if isinstance(input, torch.Tensor) else type(input).__name__
-            raise TypeError(
-                f"input must be a tensor of floating point logits, got {found}; for deep supervision put "
-                f"DeepSupervisionLoss around this loss"
-            )
-        affine = getattr(input, "affine", None)  # a MetaTensor's
-        if affine is not None:
-            self.grid.check_affine(affine, input.ndim - 2)
-        logits = plain_tensor(input)
-        weight = self.weight * self.strength
-        with torch.autocast(device_type=logits.device.type, enabled=False):
-            logits = logits if logits.dtype == torch.float64 else logits.float()
-            value: torch.Tensor = self.loss(logits, target_for(self.loss, logits, plain_tensor(target)))
-            if weight > 0:
-                value = value + weight * self.penalty(logits, self.grid)
-        if self.check_finite and not torch.isfinite(value).all():
-            low, high = float(logits.min()), float(logits.max())
-            raise ValueError(
-                f"the loss is not finite: the logits lie in [{low:.4g}, {high:.4g}]; lower the learning rate or the "
-                f"weight ({self.weight:g}), or warm it up (set_strength)"
-            )
-        return value
-
-    def extra_repr(self) -> str:
-        """Weight, strength and the penalty."""
-        return f"weight={self.weight:g}, strength={self.strength:g}, {self.grid}, {self.penalty}"
+        super().__init__(loss, penalty, weight=weight, grid=grid, check_finite=check_finite)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ._format import Best
+from ._pictures import compact_uri
 from .page import Report
+from .worklist import Worklist, WorklistColumn, WorklistRow
 
-__all__ = ["Best", "Report"]
+__all__ = ["Best", "Report", "Worklist", "WorklistColumn", "WorklistRow", "compact_uri"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from monai_iel.files import write_text
 
 from ._format import MISSING, Best, lay_out
 from ._pictures import Curve, colour_code, curves_uri, picture_uri
+from ._templates import require, template
 
 __all__ = ["Report"]
 
@@ -50,7 +49,7 @@ class Report:
     """
 
     def __init__(self, title: str, subtitle: str = "") -> None:
-        _require("jinja2", "matplotlib")
+        require("jinja2", "matplotlib")
         self.title = title
         self.subtitle = subtitle
         self._sections: list[dict[str, Any]] = [{"title": "", "blocks": []}]
@@ -152,19 +151,6 @@ class Report:
         Raises:
             OSError: where it cannot be written.
         """
-        import jinja2
-
-        # Always on: jinja2 would guess from a file name, and ".j2" is not on its list.
-        environment = jinja2.Environment(
-            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        source = files("monai_iel.report").joinpath("page.html.j2").read_text(encoding="utf-8")
         sections = [s for s in self._sections if s["title"] or s["blocks"]]
-        page = environment.from_string(source).render(title=self.title, subtitle=self.subtitle, sections=sections)
+        page = template("page.html.j2").render(title=self.title, subtitle=self.subtitle, sections=sections)
         return write_text(Path(path), page)
-
-
-def _require(*packages: str) -> None:
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise ImportError(f"a report needs {' and '.join(missing)}, not installed here: pip install monai-iel[report]")

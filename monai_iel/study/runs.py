@@ -32,10 +32,10 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def label_map_of(image: str, images: Sequence[str], folder: Path) -> Path:
+def label_map_of(image: str, images: Sequence[str], folder: Path, root: str | None = None) -> Path:
     """The label map of one of the ``images`` that `BundleRun.segment` has written to ``folder``."""
     name = Path(image).name.removesuffix(".gz").rsplit(".", 1)[0]
-    inside = folder / Path(image).parent.relative_to(_common_folder(images))
+    inside = folder / Path(image).parent.relative_to(_common_folder(images) if root is None else root)
     (found,) = inside.glob(f"{escape(name)}_seg.*")
     return found
 
@@ -84,24 +84,31 @@ class BundleRun:
         known = self._known_ids()
         return replace(self, settings={k: v for k, v in self.settings.items() if _top_level(k) in known})
 
-    def train(self) -> float:
+    def train(self, *, resume: bool = False) -> float:
         """Train, unless the same training is complete; returns its seconds, without those of the data's checks.
+
+        Args:
+            resume: go on from the checkpoint of the same training, where one was interrupted. Its seconds are those
+                since then.
 
         Raises:
             ValueError: as `check`.
         """
         self.check()
         out = self.folder / "train"
-        done, key = out / "finished.json", self._key()
+        done, begun, key = out / "finished.json", out / "begun.json", self._key()
         if done.exists():
             found = json.loads(done.read_text())
             if found["key"] == key:
                 return float(found["seconds"])
         done.unlink(missing_ok=True)
-        if not self.settings.get("resume"):
+        is_same = begun.exists() and json.loads(begun.read_text())["key"] == key
+        goes_on = {"resume": True} if resume and is_same and (out / "checkpoint.pt").exists() else {}
+        if not (goes_on or self.settings.get("resume")):
             for events in out.glob("events.out.tfevents.*"):  # of a training that did not end, or had other settings
                 events.unlink()
-        seconds = self._run(["train"], [], {"output_dir": str(out)})
+        write_text(begun, json.dumps({"key": key}) + "\n")
+        seconds = self._run(["train"], [], {"output_dir": str(out), **goes_on})
         write_text(done, json.dumps({"key": key, "seconds": seconds}) + "\n")
         return seconds
 
@@ -118,17 +125,30 @@ class BundleRun:
         summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
         return summary
 
-    def segment(self, images: Sequence[str], *, weights: str = "model_last.pt") -> Path:
+    def segment(
+        self,
+        images: Sequence[str],
+        *,
+        weights: str = "model_last.pt",
+        overlays: Sequence[str] = (),
+        root: str | None = None,
+    ) -> Path:
         """Segment image files through the bundle's ``inference.yaml``; returns the folder of the label maps.
 
-        Folders below the images' common one are kept: see `label_map_of`.
+        Those that are complete, from the same images, settings and weights, are left as they are. Folders below
+        ``root`` are kept, by default the images' common one: see `label_map_of`.
+
+        Args:
+            images: the files.
+            weights: file in the folder of the training.
+            overlays: further overlays behind ``inference.yaml``.
+            root: a folder above all images.
         """
         out = self.folder / "segment"
         # A tuple: in a list MONAI would evaluate names that begin with $, @ or %, and write :: for #.
-        data = {"dataset#data": tuple({"image": path} for path in images), "data_root_dir": _common_folder(images)}
-        self._run(
-            ["inference"], [], {"output_dir": str(out), "checkpoint": str(self.folder / "train" / weights), **data}
-        )
+        data = {"images": tuple(images), "data_root_dir": _common_folder(images) if root is None else root}
+        checkpoint = str(self.folder / "train" / weights)
+        self._run(["inference"], overlays, {"output_dir": str(out), "checkpoint": checkpoint, **data})
         return out
 
     def content(self, *expressions: str) -> list[Any]:

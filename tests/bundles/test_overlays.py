@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.data import MetaTensor
 from monai.losses import DiceCELoss
 from monai.transforms import Compose
 
 from monai_iel import Grid, InverseEvolution, InverseEvolutionLoss
-from monai_iel.resources import overlay
+from monai_iel.resources import BUNDLES, overlay
 
 CONFIGS = overlay("evolve").parent
 DATA, IELS, NOISES, LOSSES, PEERS, AFTERWARDS = (
@@ -55,9 +55,24 @@ def parse(files: Callable[..., list[str]]) -> Parse:
     return parser
 
 
+@pytest.fixture
+def one_step(
+    run: Callable[..., ConfigWorkflow], small: dict[str, Any], tmp_path: Path
+) -> Callable[..., ConfigWorkflow]:
+    """A training of one step on the tests' data set of the bundle, without a validation."""
+
+    def train(*overlays: str, **settings: Any) -> ConfigWorkflow:
+        one = {"num_training_cases": 2, "max_epochs": 1, "val_interval": 2, "cache_rate": 0.0, "check_data": "off"}
+        return run("train", *overlays, **{**small, **one, "output_dir": str(tmp_path), **settings})
+
+    return train
+
+
 def test_no_overlay_is_left_out_here() -> None:
-    found = {path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml")}
-    assert found == {*DATA, *IELS, *NOISES, *LOSSES, *PEERS, *AFTERWARDS, "evolve"}
+    files = [path.relative_to(CONFIGS).with_suffix("") for path in CONFIGS.rglob("*.yaml")]
+    found = {path.as_posix() for path in files if path.parts[0] != "study"}  # which are no overlays
+    tested_elsewhere = {"evolve", "held_out", "probabilities", "watch"}
+    assert found == {*DATA, *IELS, *NOISES, *LOSSES, *PEERS, *AFTERWARDS, *tested_elsewhere}
     assert min(map(len, (DATA, IELS, NOISES, LOSSES, PEERS, AFTERWARDS))) > 0
 
 
@@ -202,3 +217,48 @@ def test_the_phantom_is_written_on_first_use(data: str, parse: Parse, tmp_path: 
     cases = made.get_parsed_content("train::cases")
     assert len(cases) == 2
     assert all(Path(case["image"]).is_relative_to(tmp_path / "d") for case in cases)
+
+
+# --- Peers ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, indirect=True, scope="session")
+@pytest.mark.parametrize("peer", PEERS)
+def test_every_peer_trains_for_a_step(
+    peer: str, bundle: str, kind: Any, one_step: Callable[..., ConfigWorkflow], tmp_path: Path
+) -> None:
+    """In the second bundle behind an IEL, where the peer takes the place of the base loss."""
+    behind = "base_loss" in ConfigParser.load_config_file(overlay(peer)) and bundle == BUNDLES[1]
+    parser = one_step(*kind.data, peer, *(["iel/heat"] if behind else [])).parser
+    loss, base_loss = parser.get_parsed_content("loss"), parser.get_parsed_content("base_loss")
+    assert isinstance(loss, InverseEvolutionLoss) == behind
+    assert base_loss is (loss if loss is base_loss else loss.loss)
+    module = f"{type(base_loss if loss is base_loss or behind else loss).__module__}."
+    assert module.startswith("monai.losses." if peer == "peers/label_smoothing" else "monai_iel.peers.")
+    assert {path.name for path in tmp_path.iterdir()} >= {"checkpoint.pt", "model.pt"}
+
+
+def test_the_degrees_of_freedom_are_trained_and_saved_beside_the_network(
+    kind: Any, one_step: Callable[..., ConfigWorkflow], tmp_path: Path
+) -> None:
+    loss = one_step(*kind.data, "peers/t_loss", t_loss_nu=2.0).parser.get_parsed_content("base_loss")
+    assert 0 < abs(loss.nu - 2) < 0.01
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert torch.equal(saved["objects"]["t_loss"]["log_nu"], loss.log_nu.detach())
+    assert not any("log_nu" in name for name in torch.load(tmp_path / "model.pt", weights_only=True))
+
+
+def test_the_teacher_is_saved_and_resumed_beside_the_network(
+    kind: Any, one_step: Callable[..., ConfigWorkflow], tmp_path: Path
+) -> None:
+    settings = {"elr_start_epoch": 2, "elr_momentum": 0.5}
+    one_step(*kind.data, "peers/elr", **settings)
+    first = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    teacher = first["objects"]["mean_teacher"]
+    assert teacher["updates"] == 1
+    assert all(torch.equal(value, first["network"][name]) for name, value in teacher["teacher"].items())
+    made = one_step(*kind.data, "peers/elr", **settings, max_epochs=2, resume=True)
+    second = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    for name, value in second["objects"]["mean_teacher"]["teacher"].items():
+        torch.testing.assert_close(value, (first["network"][name] + second["network"][name]) / 2)
+    assert made.parser.get_parsed_content("mean_teacher").updates == 2

@@ -206,7 +206,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path):
 
 
 def test_a_missing_extra_is_named_with_the_command_that_brings_it(monkeypatch):
-    monkeypatch.setattr("monai_iel.report.page.find_spec", lambda name: None if name == "jinja2" else object())
+    monkeypatch.setattr("monai_iel.report._templates.find_spec", lambda name: None if name == "jinja2" else object())
     with pytest.raises(ImportError, match=r"a report needs jinja2.*pip install monai-iel\[report\]"):
         Report("t")
 

@@ -1,0 +1,86 @@
+"""Trainings of a choice, several at once; what they print goes into a log beside each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from time import perf_counter
+
+import torch
+
+from monai_iel.processes import process_pool
+from monai_iel.study import BundleRun
+
+__all__ = ["quietly", "train_all"]
+
+
+def train_all(runs: Sequence[BundleRun], *, jobs: int, say: Callable[[str], object]) -> list[float]:
+    """Train those that are not trained; an interrupted one goes on from its checkpoint.
+
+    Args:
+        runs: each with a folder of its own.
+        jobs: how many at once. With 1 they run in this process.
+        say: is told how it goes on.
+
+    Returns:
+        Seconds of each training.
+
+    Raises:
+        ValueError: jobs below 1, or what a training refuses.
+        ChildProcessError: a process was ended from outside.
+    """
+    if jobs < 1:
+        raise ValueError(f"--jobs is {jobs}, expected 1 or more")
+    seconds, start = dict[int, float](), perf_counter()
+    above = os.path.commonpath([run.folder.parent for run in runs]) if runs else ""
+    for index, found in _results(runs, jobs):
+        seconds[index] = found
+        passed, done = perf_counter() - start, len(seconds)
+        left = passed / done * (len(runs) - done)
+        name = os.path.relpath(runs[index].folder, above)
+        say(f"[{done}/{len(runs)}] {name}: {found:.0f} s; about {left:.0f} s left")
+    return [seconds[index] for index in range(len(runs))]
+
+
+def _results(runs: Sequence[BundleRun], jobs: int) -> Iterator[tuple[int, float]]:
+    if jobs == 1:
+        yield from ((index, _train(run)) for index, run in enumerate(runs))
+        return
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # read by the processes when they load torch
+        os.environ[name] = "1"
+    pool = process_pool(jobs)
+    try:
+        waiting = {pool.submit(_train, run): index for index, run in enumerate(runs)}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a process that trained was ended from outside, perhaps for lack of memory; start again with fewer --jobs, "
+            "it goes on where it was"
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _train(run: BundleRun) -> float:
+    with quietly(run):
+        return run.train(resume=True)
+
+
+@contextlib.contextmanager
+def quietly(run: BundleRun) -> Iterator[None]:
+    """One thread, as the digits of a training depend on their number; what is printed goes into ``log.txt``."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context((run.folder / "log.txt").open("a", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(log))
+            stack.enter_context(contextlib.redirect_stderr(log))
+            yield
+    finally:
+        torch.set_num_threads(before)
