@@ -88,7 +88,7 @@ class Examination:
         agreed = self.classes
         outlines = [view.outlines for view in self.views if view.outlines is not None]
         foreground = (dispute.label > 0) | (dispute.prediction > 0)
-        volume = np.count_nonzero(foreground) * dispute.voxel_size
+        volume = int(np.count_nonzero(foreground)) * dispute.voxel_size
         around = grown(grown(foreground))
         return {
             "dice": mean_of([one.dice for one in agreed]),

@@ -132,7 +132,7 @@ class Steps:
         lacking = [name for i, name in enumerate(self.predictions.class_names) if i and i not in seen]
         sentences = [f"No label has the class {name}: where it is predicted, it counts as missing." for name in lacking]
         sentences += [
-            f"The labels of fold {fold} are of one class, so that no temperature was fitted; it is 1."
+            f"Each label of fold {fold} is of one class, so that no temperature was fitted; it is 1."
             for fold, fit in sorted(self._fits.items())
             if fit["fit"] is None
         ]
@@ -164,7 +164,7 @@ class Steps:
         return 2 * same >= max(len(now), len(known["fitted_to"]))
 
     def _fitted(self, fold: int, samples: Sequence[VoxelSample]) -> dict[str, Any]:
-        several = len(np.unique(np.concatenate([sample.classes for sample in samples]))) > 1
+        several = any(len(np.unique(sample.classes)) > 1 for sample in samples)
         fit = fit_temperature(samples).record() if several else None
         now = [case_id for case_id, number in self.predictions.folds.items() if number == fold]
         return {

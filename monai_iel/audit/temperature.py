@@ -147,8 +147,8 @@ def fit_temperature(samples: Iterable[VoxelSample]) -> TemperatureFit:
             found.append(_temperature_of(sample))
     if not found:
         raise ValueError(
-            f"samples are of {left_out} cases with one annotated class each, expected a case with two or more; without "
-            "one a temperature cannot be fitted: leave it at 1"
+            f"each of the {left_out} samples holds one class only, expected two or more in at least one of them; a "
+            "temperature cannot be fitted without: leave it at 1"
         )
     low, middle, high = np.percentile(found, [25, 50, 75])
     return TemperatureFit(float(middle), (float(low), float(high)), len(found), left_out)

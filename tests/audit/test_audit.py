@@ -217,6 +217,14 @@ def test_a_class_that_nobody_labelled_is_said(organs: Path, rewrite: Rewrite) ->
     assert note == "No label has the class tail: where it is predicted, it counts as missing."
 
 
+def test_labels_of_one_class_each_are_said(organs: Path) -> None:
+    for number in range(6):
+        save(organs.parent / "label" / f"c{number}.nii.gz", np.full_like(organ(number), number % 2))
+    result = run(organs)
+    assert "Each label of fold 1 is of one class, so that no temperature was fitted; it is 1." in result.notes
+    assert json.loads((result.folder / "worklist.json").read_text())["temperatures"] == {"1": 1.0}
+
+
 def test_predictions_that_know_nothing_are_said(organs: Path) -> None:
     for number in range(6):
         save(organs.parent.parent / "predictions" / f"c{number}.nii.gz", probabilities(organ(number) * 0))

@@ -171,22 +171,17 @@ def test_a_training_that_did_not_end_is_run_again(
     assert len(pretended.trained) == 4
 
 
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
+def test_other_settings_in_the_folder_are_refused(organs: Path, pretended: Pretended) -> None:
+    run(organs)
+    for arguments, match in (
         ({"seed": 1}, r"holds another run: seed is 0 there, 1 here"),
         ({"folds": 2}, r"holds another run: folds is 3 there, 2 here"),
         ({"overlays": ("iel/heat",)}, r"holds another run: overlays is \[\] there, \[\"iel/heat\"\] here"),
         ({"settings": {"max_epochs": 2}}, r"holds another run: settings.max_epochs is not set there, 2 here"),
         ({"epoch": "best"}, r"weights is \"model_last.pt\" there, \"model.pt\" here"),
-    ],
-)
-def test_other_settings_in_the_folder_are_refused(
-    organs: Path, pretended: Pretended, arguments: dict, match: str
-) -> None:
-    run(organs)
-    with pytest.raises(FileExistsError, match=match):
-        run(organs, **arguments)
+    ):
+        with pytest.raises(FileExistsError, match=match):
+            run(organs, **arguments)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from .shapes import block, case_of
 
 
 def drawn_case(number: int, temperature: float, wrong: bool = False, shape: tuple[int, ...] = (40, 40)) -> AuditCase:
-    """Annotated by drawing each voxel from softmax(logits / T), predicted as softmax(logits); or annotated at random."""
+    """Each voxel annotated by drawing from softmax(logits / T), or at random; predicted as softmax(logits)."""
     rng = np.random.default_rng(number)
     logits = 4 * rng.standard_normal((3, *shape))
     softmax = np.exp(logits) / np.exp(logits).sum(axis=0)
@@ -100,9 +100,9 @@ def test_cases_of_one_class_are_left_out_and_refused_where_there_are_no_others()
     empty = case_of(np.zeros((20, 20), int), np.zeros((20, 20), int))
     fit = fit_temperature([sample_voxels(empty), sample_voxels(drawn_case(0, 2.0))])
     assert (fit.cases, fit.left_out) == (1, 1)
-    with pytest.raises(ValueError, match="1 cases with one annotated class each.*leave it at 1"):
+    with pytest.raises(ValueError, match=r"each of the 1 samples holds one class only.*leave it at 1"):
         fit_temperature([sample_voxels(empty)])
-    with pytest.raises(ValueError, match="0 cases"):
+    with pytest.raises(ValueError, match="each of the 0 samples"):
         fit_temperature([])
 
 

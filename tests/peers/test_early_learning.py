@@ -72,6 +72,15 @@ def test_an_undecided_teacher_does_nothing() -> None:
     torch.testing.assert_close(gradient(u, label, torch.zeros_like(u), 3), gradient(u, label, None, 3))
 
 
+def test_the_teacher_gets_no_gradient() -> None:
+    u, teacher = drawn(1, 2, 4, 4).requires_grad_(), drawn(1, 2, 4, 4, seed=1).requires_grad_()
+    loss = EarlyLearningRegularizationLoss(**HEAD)
+    loss.set_target(teacher)
+    loss(u, torch.zeros(1, 1, 4, 4)).backward()
+    assert u.grad is not None
+    assert teacher.grad is None
+
+
 def test_without_a_target_on_purpose_it_is_the_cross_entropy() -> None:
     u, label = drawn(2, 3, 4, 4), torch.randint(0, 3, (2, 1, 4, 4))
     loss = EarlyLearningRegularizationLoss(**HEAD)

@@ -10,11 +10,12 @@ from typing import Any
 from monai_iel.files import write_bytes, write_text
 from monai_iel.report import Best, Report
 from monai_iel.study.compare.cells import cells_of
+from monai_iel.study.compare.differences import BETTER
 from monai_iel.study.compare.markdown import as_markdown
 from monai_iel.study.compare.plots import CAPTIONS, as_png, plots_of
 from monai_iel.study.compare.run_cell import CellRun
 from monai_iel.study.compare.study import Study, slug
-from monai_iel.study.compare.summary import Summary, direction
+from monai_iel.study.compare.summary import Summary
 from monai_iel.study.compare.tables import (
     comparisons_of,
     noise_rows,
@@ -90,5 +91,5 @@ def _add_data_set(report: Report, summary: Summary, data: str, plots: Plots) -> 
         report.add_table(epochs, caption="Last epoch, and best epoch of the noisy validation")
     for place, heading in summary.columns(data).items():
         rows = summary.figures(place)
-        best: dict[str, Best] = {n: "max" if direction(n) > 0 else "min" for n in rows[0] if direction(n)}
+        best: dict[str, Best] = {name: "max" if BETTER[name] > 0 else "min" for name in rows[0] if name in BETTER}
         report.add_table(rows, caption=heading, highlight={n: b for n, b in best.items() if rows[0][n] is not None})

@@ -12,7 +12,7 @@ import numpy as np
 
 from monai_iel.study.compare.cells import cells_of
 from monai_iel.study.compare.curves import CURVES, read_curves
-from monai_iel.study.compare.statistics import matrix_of
+from monai_iel.study.compare.differences import matrix_of
 from monai_iel.study.compare.summary import Summary
 from monai_iel.study.compare.values import Place
 from monai_iel.visualize import OKABE_ITO

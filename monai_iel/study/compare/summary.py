@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from monai_iel.study.compare.statistics import BETTER, Comparison, Interval, interval_of_mean, matrix_of
+from monai_iel.study.compare.differences import Comparison, Interval, interval_of_mean, matrix_of, points
 from monai_iel.study.compare.study import EPOCHS, Study
 from monai_iel.study.compare.values import COUNTS, Measured, Place, by_place
 
@@ -120,7 +120,7 @@ class Summary:
             own = [c for c in self.comparisons if (c.metric, c.against, c.method) == ("dice", "reference", method)]
             if not own:
                 continue
-            words = [one.verdict(self.study.tolerance) for one in own]
+            words = [one.word for one in own]
             better, worse = words.count("better"), words.count("worse")
             rows.append(
                 {
@@ -146,20 +146,20 @@ class Summary:
 
     def notes(self) -> list[str]:
         """What has to be known to read the tables, a paragraph each."""
-        reference, tolerance = self.study.reference, 100 * self.study.tolerance
-        seeds = len(self.study.seeds)
+        study = self.study
+        seeds = len(study.seeds)
         found = [
             "All figures are measured on clean labels of test cases that no training saw and that decided nothing. "
             "Training and validation labels are noisy; all noises with a target do the same mean damage to the labels, "
             "the one strength of a data set being found on all of its training and validation cases. Dice, surface "
             "Dice and the calibration error (ece) are fractions; hd95_mm counts a missed structure as the image's "
-            "diagonal, and `missed` is their number.",
-            f"Methods are compared with {reference!r} on the same test cases and seeds. Intervals are bootstrap "
+            "diagonal, and missed is their number.",
+            f"Methods are compared with {study.reference!r} on the same test cases and seeds. Intervals are bootstrap "
             "intervals of 95 % in which seeds and cases are drawn by themselves, since a seed's network is the same on "
             "all cases. p is Wilcoxon's signed-rank test over the cases (means over the seeds), two-sided, corrected "
             "by Holm over the methods of a column. A method is called better or worse where the interval leaves zero "
             "out and p < 0.05; perhaps, where the interval alone does. A difference below "
-            f"{tolerance:g} point{'' if tolerance == 1 else 's'} is taken not to matter.",
+            f"{points(study.tolerance)} is taken not to matter.",
             "A comparison with the best of a place (statistics.csv) is with what these figures themselves chose, so "
             "the best looks a little better than it is.",
         ]
@@ -177,11 +177,4 @@ class Summary:
 
 def _points(one: Comparison, tolerance: float) -> str:
     low, high = (f"{100 * bound:+.1f}" for bound in (one.difference.low, one.difference.high))
-    verdict = one.verdict(tolerance)
-    word = verdict.split(" (")[0].replace("no difference seen, and none above", "no difference above")
-    return f"{100 * one.difference.mean:+.1f} [{low}, {high}] {word}"
-
-
-def direction(metric: str) -> int:
-    """1 where more is better, -1 where less is, 0 where neither."""
-    return BETTER.get(metric, 0)
+    return f"{100 * one.difference.mean:+.1f} [{low}, {high}] {one.word}{one.remark(tolerance)}"

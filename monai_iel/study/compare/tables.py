@@ -11,7 +11,7 @@ from typing import Any
 from monai_iel.files import write_text
 from monai_iel.study.compare.cells import Cell
 from monai_iel.study.compare.datasets import DataLists
-from monai_iel.study.compare.statistics import BETTER, Comparison, compare_methods
+from monai_iel.study.compare.differences import BETTER, Comparison, compare_methods
 from monai_iel.study.compare.study import Study
 from monai_iel.study.compare.values import Measured, Place, by_place
 

@@ -54,7 +54,7 @@ def pretend() -> Callable[..., None]:
 def pretend_cells(
     study: Study, folder: Path, value: Callable[[Cell, str, int], float], cells: list[Cell] | None = None
 ) -> None:
-    """Write what cells would: per case and class ``value(cell, evaluation, case)`` for the Dice, its tenth for the ECE."""
+    """Write what cells would: per case and class ``value(cell, evaluation, case)`` as Dice, a tenth of it as ECE."""
     for cell in cells_of(study) if cells is None else cells:
         run = CellRun(study, cell, folder)
         for evaluation in run.evaluations:

@@ -96,6 +96,17 @@ def test_the_watch_sees_the_network_that_is_evaluated(study: Study, finished: Pa
     assert float(last[2]) == pytest.approx(summary["metrics"]["dice"]["mean"], rel=1e-4)
 
 
+def test_the_watch_changes_nothing(study: Study, finished: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(study.path.read_text())
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({**content, "watch": 0}, sort_keys=False))
+    cell = cells_of(load_study(path))[0]
+    assert run_cells(load_study(path), [cell], tmp_path / "out", jobs=1, say=lambda text: None)[0].state == "done"
+    for name in ("evaluate-last", "evaluate-best"):
+        found, watched = (cell.folder(folder) / name / "cases.csv" for folder in (tmp_path / "out", finished))
+        assert found.read_text() == watched.read_text()
+
+
 def test_the_training_labels_have_the_damage_that_was_asked_for(study: Study, finished: Path) -> None:
     (data,), (noise,) = study.data.values(), study.noises.values()
     records = DataLists(finished).records(data, noise)
@@ -162,21 +173,20 @@ def test_a_cell_that_fails_is_named_and_the_others_are_run(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = cells_of(study)
-    run = BundleRun._run
 
-    def failing(self: BundleRun, configs: Any, overlays: Any, settings: Any) -> float:
-        if self.folder == one.folder(tmp_path):
+    def execute(self: CellRun) -> None:
+        if self.cell == one:
             raise RuntimeError("wrapped") from ValueError("the loss is not finite")
-        return run(self, configs, overlays, settings)
 
     said: list[str] = []
     with monkeypatch.context() as patched:
-        patched.setattr(BundleRun, "_run", failing)
+        patched.setattr(CellRun, "execute", execute)
         outcomes = run_cells(study, [one, other], tmp_path, jobs=1, say=said.append)
     assert [outcome.state for outcome in outcomes] == ["failed", "done"]
     assert "failed: ValueError: the loss is not finite" in said[2]
     assert (one.folder(tmp_path) / "failed.txt").read_text() == "ValueError: the loss is not finite\n"
     assert CellRun(study, one, tmp_path).state() == "failed"
+    monkeypatch.setattr(CellRun, "execute", lambda self: None)
     assert run_cell(study, one, tmp_path).state == "done"  # the next run tries again
     assert not (one.folder(tmp_path) / "failed.txt").exists()
 

@@ -10,7 +10,7 @@ import pytest
 from monai_iel.resources import study_file
 from monai_iel.study.compare import load_study
 
-METHODS = {"plain": None}
+REPO = Path(__file__).resolve().parents[3]
 
 
 def test_a_study_is_what_its_file_says(write_study: Any) -> None:
@@ -108,3 +108,17 @@ def test_yaml_that_is_no_study_is_refused(text: str, said: str, tmp_path: Path) 
     path.write_text(text)
     with pytest.raises(ValueError, match=said):
         load_study(path)
+
+
+def test_the_study_in_the_docs_can_be_read(tmp_path: Path) -> None:
+    for name in ("wbc", "dsb", "hippo"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").touch()
+    study = load_study(REPO / "docs" / "study" / "study.yaml", tmp_path)
+    assert list(study.data) == ["wbc", "dsb2018", "hippocampus"]
+    assert study.reference in study.methods
+    lengths = {name: 3 if " 3 " in name else 6 for name in study.methods if "one step" in name}
+    for name, length in lengths.items():
+        method = study.methods[name]
+        assert method.settings["one_step_gain"] == 1 + 2 * 2 * length**2
+        assert method.of_data["hippocampus"]["one_step_gain"] == 1 + 2 * 3 * length**2

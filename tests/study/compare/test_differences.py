@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from monai_iel.study.compare.statistics import (
+from monai_iel.study.compare.differences import (
     Comparison,
     Interval,
     compare_methods,
@@ -69,8 +69,8 @@ def test_methods_are_paired_by_case_and_seed() -> None:
     assert 0.017 < one.difference.low < one.difference.mean < one.difference.high < 0.024
     assert one.p_value == pytest.approx(wilcoxon((better - plain).mean(axis=0)).pvalue)
     assert one.p_holm == pytest.approx(2 * one.p_value)
-    assert one.verdict(0.01) == "better"
-    assert other.verdict(0.01).startswith("no difference seen, and none above 1 points (interval ")
+    assert one.word == "better"
+    assert other.verdict(0.01).startswith("no difference seen, none above 1 point (interval ")
 
 
 def test_only_cases_and_seeds_that_both_have_are_compared() -> None:
@@ -91,12 +91,14 @@ def test_equal_methods_are_no_different() -> None:
 @pytest.mark.parametrize(
     ("metric", "interval", "p_holm", "words"),
     [
-        ("dice", (0.01, 0.03), 0.01, "better"),
-        ("dice", (-0.03, -0.01), 0.01, "worse"),
-        ("hd95_mm", (-3.0, -1.0), 0.01, "better"),
-        ("hd95_mm", (1.0, 3.0), 0.01, "worse"),
+        ("dice", (0.01, 0.03), 0.01, "better (interval +1.0 to +3.0 points)"),
+        ("dice", (-0.03, -0.01), 0.01, "worse (interval -3.0 to -1.0 points)"),
+        ("dice", (-0.004, -0.001), 0.01, "worse, by less than 1 point (interval -0.4 to -0.1 points)"),
+        ("hd95_mm", (-3.0, -1.0), 0.01, "better (interval -3.00 to -1.00 mm)"),
+        ("hd95_mm", (1.0, 3.0), 0.01, "worse (interval +1.00 to +3.00 mm)"),
+        ("ece", (0.01, 0.03), 0.01, "worse (interval +1.0 to +3.0 points)"),
         ("dice", (0.01, 0.03), 0.2, "perhaps better (interval +1.0 to +3.0 points)"),
-        ("dice", (-0.004, 0.006), 0.9, "no difference seen, and none above 1 points (interval -0.4 to +0.6 points)"),
+        ("dice", (-0.004, 0.006), 0.9, "no difference seen, none above 1 point (interval -0.4 to +0.6 points)"),
         ("dice", (-0.004, 0.02), 0.01, "no difference seen (interval -0.4 to +2.0 points)"),
         ("hd95_mm", (-0.2, 0.3), 0.9, "no difference seen (interval -0.20 to +0.30 mm)"),
     ],

@@ -12,7 +12,7 @@ from scipy.stats import wilcoxon
 
 from monai_iel.study.compare.values import Measured, Place
 
-__all__ = ["BETTER", "Comparison", "Interval", "compare_methods", "holm", "interval_of_mean", "matrix_of"]
+__all__ = ["BETTER", "Comparison", "Interval", "compare_methods", "holm", "interval_of_mean", "matrix_of", "points"]
 
 BETTER = {"dice": 1, "surface_dice": 1, "solidity": 1, "hd95_mm": -1, "ece": -1, "concavity_mm": -1}
 """Metrics that have a direction: 1 where more is better, -1 where less is."""
@@ -60,17 +60,28 @@ class Comparison:
     p_value: float
     p_holm: float
 
-    def verdict(self, tolerance: float) -> str:
-        """In words. Better or worse is said where the interval and the corrected test agree."""
+    @property
+    def word(self) -> str:
+        """Better or worse where interval and corrected test agree; perhaps so where the interval alone says it."""
         sign = BETTER[self.metric]
         low, high = sorted((sign * self.difference.low, sign * self.difference.high))
-        said = f"(interval {self._shown(self.difference.low)} to {self._shown(self.difference.high)}{self._unit})"
-        if low > 0 or high < 0:
-            word = "better" if low > 0 else "worse"
-            return word if self.p_holm < _SIGNIFICANT else f"perhaps {word} {said}"
-        if self.metric in _FRACTIONS and max(-low, high) < tolerance:
-            return f"no difference seen, and none above {100 * tolerance:g} points {said}"
-        return f"no difference seen {said}"
+        if low <= 0 <= high:
+            return "no difference seen"
+        word = "better" if low > 0 else "worse"
+        return word if self.p_holm < _SIGNIFICANT else f"perhaps {word}"
+
+    def verdict(self, tolerance: float) -> str:
+        """In words, with the interval, and that it is below the tolerance where all of the interval is."""
+        shown = f"(interval {self._shown(self.difference.low)} to {self._shown(self.difference.high)}{self._unit})"
+        return f"{self.word}{self.remark(tolerance)} {shown}"
+
+    def remark(self, tolerance: float) -> str:
+        """``", by less than 1 point"`` where all of the interval of a fraction is below a tolerance."""
+        largest = max(abs(self.difference.low), abs(self.difference.high))
+        if self.metric not in _FRACTIONS or largest >= tolerance:
+            return ""
+        above = "none above" if self.word == "no difference seen" else "by less than"
+        return f", {above} {points(tolerance)}"
 
     @property
     def _unit(self) -> str:
@@ -81,6 +92,16 @@ class Comparison:
 
 
 _FRACTIONS = ("dice", "surface_dice", "solidity", "ece")
+
+
+def points(fraction: float) -> str:
+    """A fraction of Dice in words.
+
+    >>> points(0.01), points(0.005)
+    ('1 point', '0.5 points')
+    """
+    number = f"{100 * fraction:g}"
+    return f"{number} point{'' if number == '1' else 's'}"
 
 
 def compare_methods(
