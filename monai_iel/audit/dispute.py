@@ -92,9 +92,7 @@ class Dispute:
         found = [ndimage.find_objects(classes, max_label=last) for classes in (self.label, self.prediction)]
         held = [(n, [box for box in boxes if box is not None]) for n, boxes in enumerate(zip(*found, strict=True), 1)]
         views = [self._view(number, boxes) for number, boxes in held if boxes]
-        return tuple(
-            sorted(views, key=lambda view: np.count_nonzero(view.annotated) + np.count_nonzero(view.predicted))
-        )
+        return tuple(sorted(views, key=lambda view: view.size))
 
     def _view(self, number: int, boxes: list[Box]) -> ClassView:
         box = box_around(boxes, self.label.shape)

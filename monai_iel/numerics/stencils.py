@@ -178,22 +178,21 @@ def upwind_growth(u: torch.Tensor, grid: Grid) -> torch.Tensor:
 
 
 def upwind_growth_vector_jacobian(u: torch.Tensor, grad: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """``grad`` times the Jacobian of `upwind_growth` at ``u``, in one pass over the axes."""
-    ups = []
-    for dim in range(2, u.ndim):
-        after, before = _rises(u, dim, grid)
-        ups.append((torch.maximum(after, before).relu_(), after >= before))
-    squares = torch.zeros_like(u)
-    for dim, (up, _) in enumerate(ups, start=2):
-        squares.addcmul_(up, up, value=1 / _spacing(u, dim, grid) ** 2)
-    seen = grad / squares.clamp_min_(_TINY).sqrt_()
+    """``grad`` times the Jacobian of `upwind_growth` at ``u``, axis by axis, with few tensors at a time."""
+    seen = grad / upwind_growth(u, grid)
     out = torch.zeros_like(u)
-    for dim, (up, is_after) in enumerate(ups, start=2):
-        share = up.mul_(seen).div_(_spacing(u, dim, grid) ** 2)
-        ahead = share * is_after
-        border = torch.zeros_like(u.narrow(dim, 0, 1))
-        faces = torch.cat([border, ahead], dim).sub_(torch.cat([share.sub_(ahead), border], dim))
-        out += _transposed_face_difference(faces, dim, grid)
+    for dim in range(2, u.ndim):
+        n = u.shape[dim]
+        after, before = _rises(u, dim, grid)
+        share = torch.maximum(after, before).relu_().mul_(seen).div_(_spacing(u, dim, grid) ** 2)
+        out.sub_(share)
+        ahead = share * (after >= before)
+        behind = share.sub_(ahead)
+        out.narrow(dim, 1, n - 1).add_(ahead.narrow(dim, 0, n - 1))
+        out.narrow(dim, 0, n - 1).add_(behind.narrow(dim, 1, n - 1))
+        if grid.boundary == "periodic":
+            out.narrow(dim, 0, 1).add_(ahead.narrow(dim, n - 1, 1))
+            out.narrow(dim, n - 1, 1).add_(behind.narrow(dim, 0, 1))
     return out
 
 
@@ -201,20 +200,6 @@ def _rises(u: torch.Tensor, dim: int, grid: Grid) -> tuple[torch.Tensor, torch.T
     """Differences up to the neighbour after each voxel and to the one before it; not divided by h."""
     steps, n = face_difference(u, dim, grid), u.shape[dim]
     return steps.narrow(dim, 1, n), -steps.narrow(dim, 0, n)
-
-
-def _transposed_face_difference(g: torch.Tensor, dim: int, grid: Grid) -> torch.Tensor:
-    """The transpose of `face_difference`: ``n + 1`` faces to ``n`` voxels. ``g`` is written into."""
-    n = g.shape[dim] - 1
-    ends = g.narrow(dim, 0, 1), g.narrow(dim, n, 1)
-    if grid.boundary == "neumann":
-        for end in ends:
-            end.zero_()
-    elif grid.boundary == "periodic":
-        both = ends[0] + ends[1]
-        for end in ends:
-            end.copy_(both)
-    return g.narrow(dim, 0, n) - g.narrow(dim, 1, n)
 
 
 def _spacing(u: torch.Tensor, dim: int, grid: Grid) -> float:

@@ -53,6 +53,14 @@ def test_two_runs_are_two_findings_the_larger_first() -> None:
     ]
 
 
+def test_where_runs_cross_the_larger_one_has_the_voxels_of_both() -> None:
+    seen = rod(0)
+    label = without(without(seen, 0, 10, 11, 12), 2, 9)
+    findings = score_case(case_of(label, seen)).findings
+    assert [finding.text.split(" of")[0] for finding in findings] == ["slices i = 10 to 12", "slice k = 9"]
+    assert [finding.size for finding in findings] == [3 * 64, (16 - 3) * 8]
+
+
 @pytest.mark.parametrize(("left_out", "found"), [((19,), 0), ((18, 19), 1), ((4, 5, 6), 1), ((4,), 0)])
 def test_at_an_end_two_slices_are_missing_and_one_is_jitter(left_out: tuple[int, ...], found: int) -> None:
     seen = rod(1)

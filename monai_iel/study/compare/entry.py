@@ -29,14 +29,16 @@ class Entry:
     Args:
         content: the mapping; None, as an empty entry is read, is one without keys.
         where: what errors begin with, e.g. ``"study.yaml: methods: plain"``.
+        folder: that of the file.
     """
 
-    def __init__(self, content: Any, where: str) -> None:
+    def __init__(self, content: Any, where: str, folder: Path) -> None:
         if content is None:
             content = {}
         if not isinstance(content, dict):
             raise ValueError(f"{where}: is {kind_of(content)}, expected a mapping (key: value)")
         self.where = where
+        self.folder = folder
         self.content = content
         self._asked: list[str] = []
 
@@ -92,20 +94,23 @@ class Entry:
                 raise ValueError(
                     f"{self.where}: {key}: the name {name!r} is {kind_of(name)}; put it in quotation marks"
                 )
-        return {name: Entry(content, f"{self.where}: {key}: {name}") for name, content in value.items()}
+        return {name: Entry(content, f"{self.where}: {key}: {name}", self.folder) for name, content in value.items()}
 
     def settings(self, key: str) -> dict[str, Any]:
-        """Config ids and their values. What a config would evaluate is refused: it belongs into an overlay."""
-        value: dict[str, Any] = self.take(key, dict, {})
-        for name, one in value.items():
+        """A mapping of `values`."""
+        return Entry(self.take(key, dict, {}), f"{self.where}: {key}", self.folder).values()
+
+    def values(self) -> dict[str, Any]:
+        """All keys with their values. What a config would evaluate is refused: it belongs into an overlay."""
+        for name, value in self.content.items():
             if not isinstance(name, str):
-                raise ValueError(f"{self.where}: {key}: the id {name!r} is {kind_of(name)}, expected a text")
-            if code := _code_in(one):
+                raise ValueError(f"{self.where}: the id {name!r} is {kind_of(name)}, expected a text")
+            if code := _code_in(value):
                 raise ValueError(
-                    f"{self.where}: {key}: {name!r} holds {code!r}, which a config would evaluate; expected a plain "
-                    "value, as nothing in a study file is run: put it into an overlay file"
+                    f"{self.where}: {name!r} holds {code!r}, which a config would evaluate; expected a plain value, as "
+                    "nothing in a study file is run: put it into an overlay file"
                 )
-        return value
+        return dict(self.content)
 
     def end(self) -> None:
         """Refuse keys that were not asked for.
@@ -132,7 +137,7 @@ def read_yaml(path: Path) -> Entry:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is no YAML file ({' '.join(str(error).split())})") from None
-    return Entry(content, path.name)
+    return Entry(content, path.name, path.resolve().parent)
 
 
 def known_name(name: str, known: Sequence[str], where: str, what: str = "") -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from monai_iel.resources import BUNDLES, overlay
 from monai_iel.study.compare.entry import Entry, known_name, read_yaml
@@ -76,7 +75,7 @@ def _noise(name: str, entry: Entry, data: Mapping[str, DataSet]) -> Noise:
         model=entry.take("model", str),
         preset=entry.take("preset", str),
         parameters=entry.settings("parameters"),
-        of_data={d: _rest(e) for d, e in of_data.items()},
+        of_data={d: e.values() for d, e in of_data.items()},
         seed=entry.take("seed", int, 0),
         target={key: value for key, value in targets.items() if value is not None},
         strength=_positive(entry, "strength", 1.0),
@@ -119,7 +118,7 @@ def _methods(entries: Mapping[str, Entry], data: Sequence[str]) -> dict[str, Met
             after=_overlays(entry, "after"),
             epoch=entry.choice("epoch", EPOCHS, "last"),
             pinned=entry.has("epoch"),
-            of_data={d: _checked(e) for d, e in of_data.items()},
+            of_data={d: e.values() for d, e in of_data.items()},
             only=_only(entry, data),
             tuned=entry.take("tune", bool, False),
         )
@@ -139,24 +138,17 @@ def _methods(entries: Mapping[str, Entry], data: Sequence[str]) -> dict[str, Met
     return found
 
 
-def _rest(entry: Entry) -> dict[str, Any]:
-    """Parameters of a noise for one data set, of any name."""
-    return Entry({"parameters": entry.content}, entry.where).settings("parameters")
-
-
-def _checked(entry: Entry) -> dict[str, Any]:
-    return Entry({"settings": entry.content}, entry.where).settings("settings")
-
-
 def _overlays(entry: Entry, key: str) -> tuple[str, ...]:
-    """Names of overlays, or files beside the study file's working directory, each of which is there."""
-    names = entry.texts(key)
-    for name in names:
+    """Overlays, each of which is there: files as seen from the study file, or names."""
+    found = []
+    for name in entry.texts(key):
+        beside = entry.folder / name
         try:
-            overlay(name)
+            found.append(str(overlay(str(beside))) if beside.is_file() else name)
+            overlay(found[-1])
         except ValueError as error:
             raise ValueError(f"{entry.where}: {key}: {error}") from None
-    return names
+    return tuple(found)
 
 
 def _only(entry: Entry, data: Sequence[str]) -> tuple[str, ...]:
@@ -169,7 +161,7 @@ def _numbers(entry: Entry, key: str) -> tuple[Cases, ...] | None:
         return None
     found = []
     for one in given:
-        inner = Entry(one if isinstance(one, dict) else {"number": one}, f"{entry.where}: {key}")
+        inner = Entry(one if isinstance(one, dict) else {"number": one}, f"{entry.where}: {key}", entry.folder)
         number: int | None = None
         if inner.content.get("number") != ALL:
             number = inner.content.get("number")

@@ -44,6 +44,12 @@ def test_a_data_list_is_relative_to_the_study_file_or_the_given_folder(write_stu
         load_study(write_study(data=data))
 
 
+def test_an_overlay_is_a_file_beside_the_study_or_a_name(write_study: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("learning_rate: 0.1\n")
+    study = load_study(write_study(methods={"a": {"overlays": ["iel/heat", "mine.yaml"]}}))
+    assert study.methods["a"].overlays == ("iel/heat", str(tmp_path / "mine.yaml"))
+
+
 def test_the_study_of_the_package_can_be_read() -> None:
     assert "heat IEL" in load_study(study_file("phantom")).methods
     with pytest.raises(ValueError, match="no study file 'fantom'; did you mean 'phantom'"):
