@@ -95,9 +95,7 @@ class CaseScores:
     Args:
         case_id: of the case.
         suspicion: what the worklist is sorted by, the most suspicious first.
-        measures: other scores of the whole case by name: ``dice`` (of prediction and label), ``expected_dice`` (that
-            the calibrated probabilities expect), ``self_confidence``, ``softmin`` (label quality in [0, 1], low is bad),
-            ``outline_mm`` (signed mean disagreement of the outlines), ``disputed`` (share of disputed volume), ...
+        measures: other scores of the whole case by name, see `score_case`.
         slices: label quality per slice along the last axis (one for a 2D image), low is bad.
         findings: the heaviest first.
     """

@@ -25,9 +25,9 @@ _COLUMNS = {
     "disputed": WorklistColumn("disputed", "max"),
 }
 _MEANINGS = {
-    "suspicion": "What the list is sorted by. The largest gap, over the classes, between the Dice that the networks "
-    "expect of a right annotation and the Dice that this one has, both without jitter of a voxel. About 0 for a right "
-    "annotation, up to 1; a ranking within this data set, no probability. A case is not suspicious for being hard.",
+    "suspicion": "What the list is sorted by: the share of the foreground that the networks dispute, with doubt counting "
+    "little. 0 for an annotation that is the prediction, about 1 for one that shares nothing with it; a ranking within "
+    "this data set, no probability. A case is not suspicious for being hard.",
     "reason": "The heaviest finding; open the case for the others, its pictures, its slices and all measures. The "
     "buttons show the cases with such a finding, the heaviest or not.",
     "Dice": "Overlap of the annotation with the prediction of networks that never saw it, mean over the classes; 1 is "

@@ -69,7 +69,7 @@ class Examination:
         findings = [finding_of(region, self.dispute, self.case) for region in self.regions]
         return CaseScores(
             case_id=self.case.case_id,
-            suspicion=suspicion_of(measures),
+            suspicion=suspicion_of(self.dispute),
             measures=measures,
             slices=self._slices(),
             findings=tuple(sorted(findings, key=lambda finding: -finding.weight)),

@@ -99,14 +99,21 @@ from monai_iel import MorphologyLabelNoise
 from monai_iel.noisy_labels import write_noisy_dataset
 data, out, workers, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 if last:
-    write = monai_iel.files.Path.write_bytes
-    def half(path, content):
+    opened = monai_iel.files.Path.open
+    class Half:
+        def __init__(self, stream): self.stream = stream
+        def write(self, content):
+            self.stream.write(content[: len(content) // 2])
+            self.stream.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        def __enter__(self): return self
+        def __exit__(self, *args): self.stream.close()
+    def half(path, *args, **kwargs):
         global last
         last -= path.name.endswith(".tmp")
-        write(path, content if last else content[: len(content) // 2])
-        if not last:
-            os.kill(os.getpid(), signal.SIGKILL)
-    monai_iel.files.Path.write_bytes = half
+        stream = opened(path, *args, **kwargs)
+        return stream if last else Half(stream)
+    monai_iel.files.Path.open = half
 if __name__ == "__main__":
     write_noisy_dataset(data, MorphologyLabelNoise(radius=(1, 2)), out, target_dice=0.8, tolerance=0.05,
                         error_maps=True, workers=workers, pictures=2, progress=False)
