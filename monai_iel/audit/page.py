@@ -25,7 +25,7 @@ _COLUMNS = {
     "disputed": WorklistColumn("disputed", "max"),
 }
 _MEANINGS = {
-    "suspicion": "What the list is sorted by: the share of the foreground that the networks dispute, with doubt counting "
+    "suspicion": "What the list is sorted by: the share of the foreground that the networks dispute, doubt counting "
     "little. 0 for an annotation that is the prediction, about 1 for one that shares nothing with it; a ranking within "
     "this data set, no probability. A case is not suspicious for being hard.",
     "reason": "The heaviest finding; open the case for the others, its pictures, its slices and all measures. The "

@@ -26,6 +26,9 @@ EVOLUTIONS = [
 ]
 Fenced = Callable[[str, str], list[str]]
 
+# Tables and commands.
+WITHOUT_PYTHON = {"annotation_noise_measured.md", "label_audit_measured.md", "compare.md", "tune.md"}
+
 
 def prose(page: Path) -> str:
     """The page without its fenced blocks."""
@@ -89,9 +92,7 @@ def test_every_overlay_of_an_iel_is_in_the_overview() -> None:
 
 
 # One has its own tests, the other figures alone.
-@pytest.mark.parametrize(
-    "page", sorted({*PAGES} - {"your_own_evolution.md", "annotation_noise_measured.md", "label_audit_measured.md"})
-)
+@pytest.mark.parametrize("page", sorted({*PAGES} - {"your_own_evolution.md"} - WITHOUT_PYTHON))
 def test_what_the_python_of_a_page_prints_stands_in_it(page: str, fenced: Fenced) -> None:
     blocks = fenced(page, "python")
     assert blocks
