@@ -25,9 +25,9 @@ _COLUMNS = {
     "disputed": WorklistColumn("disputed", "max"),
 }
 _MEANINGS = {
-    "suspicion": "What the list is sorted by: the share of the foreground that the networks dispute, doubt counting "
-    "little. 0 for an annotation that is the prediction, about 1 for one that shares nothing with it; a ranking within "
-    "this data set, no probability. A case is not suspicious for being hard.",
+    "suspicion": "What the list is sorted by, in mm (pixels): what the networks dispute, doubt counting little, per "
+    "area of outline, as if a layer that thick were wrong along the whole outline. 0 for an annotation that is the "
+    "prediction; a ranking within this data set, no probability. A case is not suspicious for being hard.",
     "reason": "The heaviest finding; open the case for the others, its pictures, its slices and all measures. The "
     "buttons show the cases with such a finding, the heaviest or not.",
     "Dice": "Overlap of the annotation with the prediction of networks that never saw it, mean over the classes; 1 is "

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from monai_iel.audit.dispute import Dispute
-from monai_iel.audit.masks import smallest_region
 
 __all__ = ["suspicion_of"]
 
@@ -13,22 +17,34 @@ _POWER = 3
 
 
 def suspicion_of(dispute: Dispute) -> float:
-    r"""How suspicious a case is: what the networks dispute confidently, as a share of the foreground.
+    r"""How suspicious a case is: what the networks dispute confidently, per area of outline.
 
-    .. math:: \frac{\sum_i (\max_c q_i^c - q_i^{y_i})^3}{(\sum_i (1 - q_i^0) + \#\{y_i > 0\}) / 2 + s}
+    .. math:: \frac{V \sum_i (\max_c q_i^c - q_i^{y_i})^3}{(A_y + A_p) / 2 + a}
 
-    with the calibrated probabilities q, the annotation y and s = 3^n voxels. A voxel counts as 0 where the annotation
-    is the most probable class, and as 1 where another one is certain. The power makes doubt small: along every outline,
-    and in images that are hard, the networks are unsure of much and sure of little. Without it hard cases are listed
-    before wrong ones, as they are by Dice; with a high one a single voxel decides, as it nearly does in a soft-min.
+    with the calibrated probabilities q, the annotation y, the volume V of a voxel, and the areas A_y and A_p of the
+    faces between voxels of different classes, of annotation and prediction. a is the surface of a cube of 3 voxels a
+    side, so that a case with next to no outline says little. In mm: as if a layer that thick were wrong along the whole
+    outline; in images without geometry in pixels.
 
-    0 for an annotation that is the prediction, about 1 for one that shares nothing with it. A ranking within a data
-    set, no probability.
+    A voxel counts as 0 where the annotation is the most probable class, and as 1 where another one is certain. The
+    power makes doubt small: along every outline, and in images that are hard, the networks are unsure of much and sure
+    of little. Without it hard cases are listed before wrong ones; with a high one a single voxel decides, as it nearly
+    does in a soft-min. The outline, and not the volume, is the divisor because a right annotation and a good prediction
+    differ by a layer as well, which is a large share of small objects; by Dice these come first.
+
+    0 for an annotation that is the prediction. A ranking within a data set, no probability.
 
     Args:
         dispute: annotation and prediction.
     """
-    disputed = float((dispute.confidence.astype(np.float64) ** _POWER).sum())
-    expected = float((1 - dispute.probabilities[0].astype(np.float64)).sum())
-    annotated = int(np.count_nonzero(dispute.label))
-    return disputed / ((expected + annotated) / 2 + smallest_region(dispute.label.ndim))
+    spacing = dispute.spacing
+    disputed = float((dispute.confidence.astype(np.float64) ** _POWER).sum()) * prod(spacing)
+    area = (_outline_area(dispute.label, spacing) + _outline_area(dispute.prediction, spacing)) / 2
+    cube = sum(2 * 3 ** (len(spacing) - 1) * prod(spacing) / side for side in spacing)
+    return disputed / (area + cube)
+
+
+def _outline_area(classes: NDArray[Any], spacing: Sequence[float]) -> float:
+    """Area of the faces between voxels of different classes, in mm^2 (in 2D their length in mm)."""
+    faces = [np.count_nonzero(np.diff(classes, axis=axis)) for axis in range(classes.ndim)]
+    return sum(count * prod(spacing) / side for count, side in zip(faces, spacing, strict=True))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from monai_iel.data import load_datalist
 from monai_iel.data.building import write_json
@@ -24,6 +20,7 @@ from monai_iel.study.compare.cells import Cell, Evaluation, evaluations_of
 from monai_iel.study.compare.curves import CURVES, write_curves
 from monai_iel.study.compare.datasets import DataLists
 from monai_iel.study.compare.lock import locked
+from monai_iel.study.compare.quiet import quietly
 from monai_iel.study.compare.study import Method, Study
 from monai_iel.study.runs import BundleRun, root_cause
 
@@ -224,7 +221,7 @@ def run_cell(study: Study, cell: Cell, study_folder: Path) -> Outcome:
         (run.folder / _DONE).unlink(missing_ok=True)
         (run.folder / _FAILED).unlink(missing_ok=True)
         try:
-            with _quietly(run.folder / _LOG, study.threads):
+            with quietly(run.folder / _LOG, study.threads):
                 run.execute()
         except (RuntimeError, ValueError, TypeError, OSError, ArithmeticError) as error:
             cause = root_cause(error)
@@ -232,34 +229,6 @@ def run_cell(study: Study, cell: Cell, study_folder: Path) -> Outcome:
             (run.folder / _FAILED).write_text(reason + "\n", encoding="utf-8")
             return Outcome(cell, "failed", time.perf_counter() - start, reason)
     return Outcome(cell, "done", time.perf_counter() - start)
-
-
-class _Log(io.TextIOBase):
-    """Keeps lines, and not the bars that are drawn over and over."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
-
-    def write(self, text: str) -> int:
-        if not text.startswith("\r"):
-            self._file.write(text)
-            self._file.flush()
-        return len(text)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-@contextlib.contextmanager
-def _quietly(path: Path, threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with contextlib.closing(_Log(path)) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @cache
