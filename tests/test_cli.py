@@ -56,7 +56,7 @@ def test_the_installed_command_shows_its_help(tmp_path: Path) -> None:
     assert "paired" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["bundle", "check", "paired", "verify"])
+@pytest.mark.parametrize("command", ["audit", "bundle", "check", "compare", "noise", "paired", "tune", "verify"])
 def test_every_command_has_help(command: str, call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(command, "--help") == 0
     assert "Usage:" in capsys.readouterr().out

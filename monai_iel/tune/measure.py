@@ -14,7 +14,7 @@ from monai_iel.data import write_datalist
 from monai_iel.data.building import write_json
 from monai_iel.resources import bundle_root, overlay
 from monai_iel.study import BundleRun
-from monai_iel.study.compare.study_file import slug
+from monai_iel.study.compare.study import slug
 from monai_iel.tune.candidates import Candidate
 from monai_iel.tune.criteria import Evidence, halves_scores
 from monai_iel.tune.maps import agreement

@@ -11,11 +11,12 @@ from typing import Any
 from monai_iel.resources import overlay
 from monai_iel.study import BundleRun
 from monai_iel.study.compare import Cell, CellRun, Study, cells_of
-from monai_iel.study.compare.study_file import Method
+from monai_iel.study.compare.study import Method
+from monai_iel.study.quiet import LOG, quietly
 from monai_iel.tune.candidates import Candidate, smoothings
 from monai_iel.tune.criteria import CRITERIA, Evidence
 from monai_iel.tune.measure import Networks, clean_dice, halves_of, measure
-from monai_iel.tune.trainings import quietly, train_all
+from monai_iel.tune.trainings import train_all
 
 __all__ = ["mean_regret", "regret_table"]
 
@@ -67,7 +68,7 @@ def regret_table(
         networks = _networks({name: run.bundle_run() for name, run in runs.items()}, criteria, jobs, say)
         evidence, dice = dict[str, Evidence](), dict[str, float]()
         for candidate, of in candidates:
-            with quietly(networks[of].full):
+            with quietly(networks[of].full.folder / LOG, threads=1):
                 evidence[candidate.name] = measure(candidate, networks[of], training="discrepancy" in criteria)
                 dice[candidate.name] = fmean(clean_dice(candidate, networks[of].full).values())
         chosen = {name: CRITERIA[name](evidence, 0).name for name in criteria}

@@ -16,13 +16,14 @@ from monai_iel.data.building import write_json
 from monai_iel.files import write_text
 from monai_iel.resources import BUNDLES
 from monai_iel.study import BundleRun
-from monai_iel.study.compare.study_file import slug
+from monai_iel.study.compare.study import slug
+from monai_iel.study.quiet import LOG, quietly
 from monai_iel.tune.answer import write_answer
 from monai_iel.tune.candidates import Candidate, default_candidates
 from monai_iel.tune.criteria import CRITERIA, Choice, Evidence
 from monai_iel.tune.measure import Networks, halves_of, measure
 from monai_iel.tune.page import write_page
-from monai_iel.tune.trainings import quietly, train_all
+from monai_iel.tune.trainings import train_all
 
 __all__ = ["Tuned", "Tuning"]
 
@@ -107,7 +108,7 @@ class Tuning:
         for candidate in self.ordered:
             of = networks[candidate.training.name]
             say(f"evaluating {candidate.name}")
-            with quietly(of.full):
+            with quietly(of.full.folder / LOG, threads=1):
                 evidence[candidate.name] = measure(candidate, of, training=self.criterion == "discrepancy")
         choice = CRITERIA[self.criterion](evidence, self.seed)
         trained = {c.name: seconds[networks[c.training.name].full.folder] for c in self.ordered}

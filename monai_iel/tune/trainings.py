@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from time import perf_counter
 
-import torch
-
 from monai_iel.processes import process_pool
 from monai_iel.study import BundleRun
+from monai_iel.study.quiet import LOG, quietly
 
-__all__ = ["quietly", "train_all"]
+__all__ = ["train_all"]
 
 
 def train_all(runs: Sequence[BundleRun], *, jobs: int, say: Callable[[str], object]) -> list[float]:
@@ -66,21 +64,5 @@ def _results(runs: Sequence[BundleRun], jobs: int) -> Iterator[tuple[int, float]
 
 
 def _train(run: BundleRun) -> float:
-    with quietly(run):
+    with quietly(run.folder / LOG, threads=1):
         return run.train(resume=True)
-
-
-@contextlib.contextmanager
-def quietly(run: BundleRun) -> Iterator[None]:
-    """One thread, as the digits of a training depend on their number; what is printed goes into ``log.txt``."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with contextlib.ExitStack() as stack:
-            log = stack.enter_context((run.folder / "log.txt").open("a", encoding="utf-8"))
-            stack.enter_context(contextlib.redirect_stdout(log))
-            stack.enter_context(contextlib.redirect_stderr(log))
-            yield
-    finally:
-        torch.set_num_threads(before)

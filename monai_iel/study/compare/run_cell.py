@@ -20,15 +20,15 @@ from monai_iel.study.compare.cells import Cell, Evaluation, evaluations_of
 from monai_iel.study.compare.curves import CURVES, write_curves
 from monai_iel.study.compare.datasets import DataLists
 from monai_iel.study.compare.lock import locked
-from monai_iel.study.compare.quiet import quietly
 from monai_iel.study.compare.study import Method, Study
+from monai_iel.study.quiet import LOG, quietly
 from monai_iel.study.runs import BundleRun, root_cause
 
 __all__ = ["CellRun", "Outcome", "run_cell"]
 
 _WEIGHTS = {"last": "model_last.pt", "best": "model.pt"}
 _EVALUATED = "evaluated.json"
-_DONE, _FAILED, _LOG = "cell.json", "failed.txt", "log.txt"
+_DONE, _FAILED = "cell.json", "failed.txt"
 _TUNED, _TUNED_EVALUATE = "tuned.yaml", "tuned_evaluate.yaml"  # as monai-iel tune names them
 _PACKAGES = ("monai-iel", "monai", "torch", "pytorch-ignite")
 
@@ -135,7 +135,7 @@ class CellRun:
             return "done" if self.is_done() else "changed"
         if (self.folder / _FAILED).is_file():
             return "failed"
-        return "begun" if (self.folder / _LOG).is_file() else "-"
+        return "begun" if (self.folder / LOG).is_file() else "-"
 
     def key(self) -> str:
         """Changes with all that the results depend on, but not with where the folder lies."""
@@ -221,7 +221,7 @@ def run_cell(study: Study, cell: Cell, study_folder: Path) -> Outcome:
         (run.folder / _DONE).unlink(missing_ok=True)
         (run.folder / _FAILED).unlink(missing_ok=True)
         try:
-            with quietly(run.folder / _LOG, study.threads):
+            with quietly(run.folder / LOG, study.threads):
                 run.execute()
         except (RuntimeError, ValueError, TypeError, OSError, ArithmeticError) as error:
             cause = root_cause(error)

@@ -10,7 +10,7 @@ from monai_iel.resources import BUNDLES, overlay
 from monai_iel.study.compare.entry import Entry, known_name, read_yaml
 from monai_iel.study.compare.study import ALL, EPOCHS, Cases, DataSet, Method, Noise, Study, slug
 
-__all__ = ["Method", "load_study", "slug"]
+__all__ = ["load_study"]
 
 
 def load_study(path: Path, data_root: Path | None = None) -> Study:

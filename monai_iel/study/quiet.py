@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["quietly"]
+__all__ = ["LOG", "quietly"]
+
+LOG = "log.txt"
 
 
 class _Log(io.TextIOBase):
@@ -31,7 +33,11 @@ class _Log(io.TextIOBase):
 
 @contextlib.contextmanager
 def quietly(path: Path, threads: int) -> Iterator[None]:
-    """Write into a file what is printed, and use so many threads of torch, as digits depend on their number."""
+    """Write into a file what is printed, and use so many threads of torch, as digits depend on their number.
+
+    What the file holds already is kept; its folder is made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
