@@ -1,7 +1,8 @@
-"""Output files that are whole or absent, and names of files as they can be printed."""
+"""Output files that are whole or absent, digests of files, and names of files as they can be printed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["printable", "write_bytes", "write_text", "writing"]
+__all__ = ["digest", "printable", "write_bytes", "write_text", "writing"]
 
 
 def printable(text: str) -> str:
@@ -19,6 +20,12 @@ def printable(text: str) -> str:
     'scan\\x1b[2J\\n.nii'
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, which is read piece by piece, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_iel.audit.groups import ImageDigests, name_groups
 from monai_iel.data.datalist import load_datalist, read_json
 from monai_iel.data.settings_folder import hashed_name
-from monai_iel.noisy_labels import LabelFile, num_classes_of
+from monai_iel.noisy_labels import LabelFile, class_names_of, num_classes_of
 
-__all__ = ["AuditEntry", "AuditList"]
+__all__ = ["AuditEntry", "AuditList", "suffix_of"]
 
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
@@ -48,8 +49,8 @@ class AuditEntry:
 class AuditList:
     """The labelled cases of some sections of a data list.
 
-    Cases belong together where their entries have the same value of ``group_key``; an entry without one is a group of
-    its own, with others of the same image file.
+    Cases belong together where their entries have the same value of ``group_key``, or the same image: under whatever
+    name, through a link or as a copy. What belongs together with a third case does too; see `name_groups`.
 
     Args:
         path: the ``dataset.json``.
@@ -77,6 +78,7 @@ class AuditList:
         self.group_key = group_key
         self.roots = roots
         self.content = read_json(self.path)
+        self._digest_of = ImageDigests()
         found = [(section, *pair) for section in sections for pair in self._read(section)]
         self._check_ids([(section, entry["case_id"]) for section, _, entry in found])
         names = _names([entry["case_id"] for _, _, entry in found])
@@ -96,11 +98,13 @@ class AuditList:
         """Name of the data set."""
         return str(self.content.get("name") or self.path.parent.name)
 
+    def image_digests(self) -> dict[str, str]:
+        """Case id -> SHA-256 of the image; each file is read once."""
+        return {entry.case_id: self._digest_of(entry.image) for entry in self.entries}
+
     def class_names(self, num_classes: int, others: Sequence[str] = ()) -> tuple[str, ...]:
         """Names of the classes: those of the list, else ``others`` if they are as many, else numbers."""
-        labels = self.content.get("labels") or {}
-        named = dict(enumerate(labels)) if isinstance(labels, list) else labels
-        known = {int(number): str(name) for number, name in named.items() if str(number).isdecimal()}
+        known = class_names_of(self.content)
         if not known and len(others) == num_classes:
             return tuple(others)
         return tuple(known.get(i, f"class {i}" if i else "background") for i in range(num_classes))
@@ -137,8 +141,7 @@ class AuditList:
                 )
 
     def _groups(self, found: Sequence[tuple[Any, Mapping[str, str]]]) -> list[str]:
-        groups: list[str] = []
-        first: dict[str, str] = {}
+        patients: list[str | None] = []
         for raw, entry in found:
             value = raw.get(self.group_key) if isinstance(raw, dict) else None
             if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int)) or value == ""):
@@ -146,11 +149,12 @@ class AuditList:
                     f"{self.path}: {self.group_key!r} of case {entry['case_id']!r} is {value!r}, expected a text or a "
                     "number; correct it, or leave it out"
                 )
-            alone = f"case {first.setdefault(entry['image'], entry['case_id'])}"
-            groups.append(alone if value is None else f"{self.group_key} {value}")
-        if self.group_key != "patient" and not any(group.startswith(f"{self.group_key} ") for group in groups):
+            patients.append(None if value is None else f"{self.group_key} {value}")
+        if self.group_key != "patient" and not any(patients):
             raise ValueError(f"{self.path}: no entry has {self.group_key!r}; give the key that names what cases share")
-        return groups
+        entries = [entry for _, entry in found]
+        images = [Path(entry["image"]) for entry in entries]
+        return name_groups([entry["case_id"] for entry in entries], patients, images, self._digest_of)
 
 
 def suffix_of(name: str) -> str:

@@ -62,6 +62,7 @@ class Dispute:
         probabilities: of all classes, calibrated.
         confidence: calibrated probability of the predicted class less that of the annotated one.
         spacing: mm per axis.
+        voxel_size: volume of a voxel in mm^3 (mm^2).
         box: where this lies in the case.
     """
 
@@ -70,17 +71,13 @@ class Dispute:
     probabilities: NDArray[np.float32]
     confidence: NDArray[np.float32]
     spacing: tuple[float, ...]
+    voxel_size: float
     box: Box
 
     @property
     def origin(self) -> tuple[int, ...]:
         """The first voxel of the box."""
         return tuple(side.start for side in self.box)
-
-    @property
-    def voxel_size(self) -> float:
-        """Volume of a voxel in mm^3 (mm^2)."""
-        return float(np.prod(self.spacing))
 
     def views(self) -> tuple[ClassView, ...]:
         """The foreground classes that either map holds, the smallest first.
@@ -111,4 +108,11 @@ def dispute_of(case: AuditCase, temperature: float = 1.0) -> Dispute:
     label, prediction = case.label[box], prediction[box]
     probabilities = apply_temperature(case.probabilities[:, *box], temperature)
     confidence = self_confidence(probabilities, prediction) - self_confidence(probabilities, label)
-    return Dispute(label, prediction, probabilities, confidence, case.spacing, box)
+    return Dispute(label, prediction, probabilities, confidence, case.spacing, _voxel_size(case), box)
+
+
+def _voxel_size(case: AuditCase) -> float:
+    """Volume of a voxel, whose edges need not be at right angles (gantry tilt)."""
+    if case.affine is None or case.label.ndim < 3:
+        return float(np.prod(case.spacing))
+    return abs(float(np.linalg.det(case.affine[:3, :3])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from monai_iel.audit.case import AuditCase, CaseScores
 from monai_iel.audit.case_list import AuditEntry
 from monai_iel.audit.pictures import case_picture
-from monai_iel.audit.probabilities import read_case
+from monai_iel.audit.probabilities import is_one_hot, read_case
 from monai_iel.audit.proposal import error_map, propose
-from monai_iel.audit.run_folder import AuditFolder, digest
+from monai_iel.audit.run_folder import AuditFolder
 from monai_iel.audit.score import Examination, examine
 from monai_iel.audit.temperature import VoxelSample, sample_voxels
 from monai_iel.data.files import CaseError, open_image
-from monai_iel.files import write_bytes
+from monai_iel.files import digest, write_bytes
 
 __all__ = ["Look", "Looking", "Scoring", "Work", "prediction_digest"]
 
@@ -78,7 +79,7 @@ class Looking:
 
 @dataclass(frozen=True)
 class Scoring:
-    """Writes error map, proposal and pictures of one case, then its record.
+    """Clears what is known of one case, writes error map, proposal and pictures, then its record.
 
     Args:
         folder: of the audit.
@@ -96,31 +97,35 @@ class Scoring:
         found = examine(case, work.made_from["temperature"])
         scores = found.scores()
         errors = f"error_maps/{entry.name}{entry.suffix}"
+        self.folder.clear_case(entry.case_id, kept=[errors])
         write_bytes(self.folder.path / errors, entry.label.map_of_shares(error_map(found).round(_DECIMALS)))
-        proposal, remark = self._propose(entry, found)
+        proposal, written, remark = self._propose(entry, found)
         self._draw(entry, case, scores)
         record = {
             "made_from": dict(work.made_from),
             "classes": [int(number) for number in np.unique(case.label)],
+            "one_hot": is_one_hot(case.probabilities),
             "remark": remark,
             "files": {"error map": errors, **({"proposal": proposal} if proposal else {})},
+            "proposal_digest": written,
             "scores": scores.record(),
         }
         self.folder.write_record(entry.case_id, record)
 
-    def _propose(self, entry: AuditEntry, found: Examination) -> tuple[str, str]:
-        """Name of the proposal, where it is not the label itself, or why there is none."""
+    def _propose(self, entry: AuditEntry, found: Examination) -> tuple[str, str, str]:
+        """Name and digest of the proposal, where it is not the label itself, and why there is none."""
         name = f"proposals/{entry.name}{entry.suffix}"
         proposed = propose(found)
         if np.array_equal(proposed, found.case.label):
-            (self.folder.path / name).unlink(missing_ok=True)
-            return "", ""
+            return "", "", ""
         try:
-            write_bytes(self.folder.path / name, entry.label.rewrite(proposed))
+            content = entry.label.rewrite(proposed)
         except CaseError as error:
-            (self.folder.path / name).unlink(missing_ok=True)
-            return "", f"There is no proposal for {entry.case_id}: {error}."
-        return name, ""
+            return "", "", f"There is no proposal for {entry.case_id}: {error}."
+        written = hashlib.sha256(content).hexdigest()
+        self.folder.set_aside_edited(name, written)  # of a killed call, or of someone
+        write_bytes(self.folder.path / name, content)
+        return name, written, ""
 
     def _draw(self, entry: AuditEntry, case: AuditCase, scores: CaseScores) -> None:
         if self.with_pictures:

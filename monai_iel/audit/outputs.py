@@ -13,9 +13,11 @@ from typing import Any
 from monai_iel.audit.case import CaseScores
 from monai_iel.audit.case_list import AuditEntry
 from monai_iel.data.building import write_json
-from monai_iel.files import write_text
+from monai_iel.files import printable, write_bytes
 
-__all__ = ["AuditedCase", "write_tables"]
+__all__ = ["AuditedCase", "shown_path", "write_tables"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet computes where a cell begins with it
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class AuditedCase:
 def write_tables(folder: Path, cases: Sequence[AuditedCase], about: Mapping[str, Any]) -> None:
     """Write ``worklist.csv``, ``worklist.json`` and ``slices.csv``.
 
+    The tables are for spreadsheets: UTF-8 with a mark of it at the beginning (``utf-8-sig``), texts that would be
+    computed behind an apostrophe, control characters as they are printed. The JSON file holds all texts as they are.
+
     Args:
         folder: of the audit.
         cases: in the order of the list.
@@ -64,10 +69,10 @@ def write_tables(folder: Path, cases: Sequence[AuditedCase], about: Mapping[str,
     head = ("rank", "case", "section", "fold", "suspicion", "reason", "findings")
     rows = (
         [
-            *(case.rank, case.scores.case_id, case.entry.section, case.fold, _short(case.scores.suspicion)),
-            *(case.scores.reason, len(case.scores.findings)),
+            *(case.rank, _text(case.scores.case_id), _text(case.entry.section), case.fold),
+            *(_short(case.scores.suspicion), _text(case.scores.reason), len(case.scores.findings)),
             *(_short(case.scores.measures.get(name)) for name in measures),
-            *(case.files.get(name, "") for name in files),
+            *(_text(case.files.get(name, "")) for name in files),
         ]
         for case in cases
     )
@@ -77,7 +82,7 @@ def write_tables(folder: Path, cases: Sequence[AuditedCase], about: Mapping[str,
         for case in cases
         for number, quality in enumerate(case.scores.slices)
     ]
-    ranked = ([case_id, number, _short(quality), rank] for quality, rank, case_id, number in sorted(slices))
+    ranked = ([_text(case_id), number, _short(quality), rank] for quality, rank, case_id, number in sorted(slices))
     _write_csv(folder / "slices.csv", ["case", "slice", "quality", "rank_of_case"], ranked)
     write_json(folder / "worklist.json", {**about, "cases": [case.record() for case in cases]})
 
@@ -86,6 +91,11 @@ def shown_path(path: Path, folder: Path) -> str:
     """A path as it is written: relative where it lies below the folder."""
     inside = path.is_relative_to(folder)
     return path.relative_to(folder).as_posix() if inside else os.path.abspath(path)
+
+
+def _text(value: str) -> str:
+    """A text as a spreadsheet shows it, and does not compute it."""
+    return f"{chr(39) if value.startswith(_FORMULA) else ''}{printable(value)}"
 
 
 def _short(value: float | None) -> str:
@@ -97,4 +107,4 @@ def _write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(head)
     writer.writerows(rows)
-    write_text(path, table.getvalue())
+    write_bytes(path, table.getvalue().encode("utf-8-sig"))

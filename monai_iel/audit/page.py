@@ -27,7 +27,8 @@ _COLUMNS = {
 _MEANINGS = {
     "suspicion": "What the list is sorted by, in mm (pixels): what the networks dispute, doubt counting little, per "
     "area of outline, as if a layer that thick were wrong along the whole outline. 0 for an annotation that is the "
-    "prediction; a ranking within this data set, no probability. A case is not suspicious for being hard.",
+    "prediction, without an upper bound; a ranking within this data set, no probability. A case is not suspicious for "
+    "being hard.",
     "reason": "The heaviest finding; open the case for the others, its pictures, its slices and all measures. The "
     "buttons show the cases with such a finding, the heaviest or not.",
     "Dice": "Overlap of the annotation with the prediction of networks that never saw it, mean over the classes; 1 is "
@@ -54,7 +55,9 @@ loaded as a segmentation), and go to the position of a finding. In ITK-SNAP, ope
 error map as an additional one, and the label as the segmentation.
 
 A proposal is the label as the networks would have it, in a file of its own; the label itself is never changed. Load \
-it beside the label and take over what is right, or correct the label by hand.
+it beside the label and take over what is right, or correct the label by hand. Save what you correct as the label: no \
+label is made from a proposal, and the next audit writes proposals anew. One that you have edited in its place is kept \
+then, under a name with ".edited" in it.
 
 Then run the audit again with the same folder: what did not change is not computed again."""
 

@@ -15,6 +15,7 @@ __all__ = ["find_predictions"]
 _ENDINGS = ("", "_prob", "_probs", "_probabilities", "_softmax", "_pred", "_seg")
 _SUFFIXES = (".nii.gz", ".nii")
 _FIRST_CHANNEL = "_0000"  # what nnU-Net adds to the names of images
+_LONGEST_PART, _LONGEST_PATH = 255, 4095  # bytes; the system refuses to look for longer names
 
 
 def find_predictions(folder: Path, entries: Sequence[AuditEntry], list_folder: Path) -> dict[str, Path]:
@@ -82,8 +83,17 @@ def _files(folder: Path, name: str) -> Iterator[Path]:
     for ending in _ENDINGS:
         for suffix in _SUFFIXES:
             path = Path(os.path.abspath(folder / f"{name}{ending}{suffix}"))
-            if path.is_relative_to(os.path.abspath(folder)):  # an id can hold anything
+            if path.is_relative_to(os.path.abspath(folder)) and _can_exist(path):  # an id can hold anything
                 yield path
+
+
+def _can_exist(path: Path) -> bool:
+    longest = max(_size(part) for part in path.parts)
+    return longest <= _LONGEST_PART and _size(str(path)) <= _LONGEST_PATH
+
+
+def _size(name: str) -> int:
+    return len(name.encode(errors="surrogatepass"))
 
 
 def _names(entry: AuditEntry, list_folder: Path) -> Iterator[str]:

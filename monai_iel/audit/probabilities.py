@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_iel.audit.case import AuditCase
-from monai_iel.audit.case_list import AuditEntry
+from monai_iel.audit.case_list import AuditEntry, suffix_of
 from monai_iel.data.files import AFFINE_TOLERANCE, CaseError, ImageFile, open_image
 
-__all__ = ["count_classes", "read_case", "read_probabilities"]
+__all__ = ["count_classes", "is_one_hot", "read_case", "read_probabilities"]
 
 _TOLERANCE = 1e-2  # of sums and of the range
 _STEP = 1 / 255  # of probabilities in whole numbers of 8 bits; a sum is off by half of it per class
@@ -29,14 +30,14 @@ def read_case(entry: AuditEntry, prediction: Path, class_names: Sequence[str]) -
         CaseError: as `LabelFile.read` and `read_probabilities`, or the label holds a class without probabilities.
     """
     label, spacing = entry.label.read()
+    file = entry.label.open()
+    probabilities = read_probabilities(prediction, file, label.shape, len(class_names))
     least, most = int(label.min(initial=0)), int(label.max(initial=0))
     if least < 0 or most >= len(class_names):
         raise CaseError(
             f"{entry.label.path}: found class {least if least < 0 else most}, expected 0 to {len(class_names) - 1} "
             f"({', '.join(class_names)}); correct the label, give its unknown voxels a class, or predict all classes"
         )
-    file = entry.label.open()
-    probabilities = read_probabilities(prediction, file, label.shape, len(class_names))
     return AuditCase(entry.case_id, label, probabilities, spacing, file.affine, tuple(class_names))
 
 
@@ -45,8 +46,9 @@ def read_probabilities(path: Path, label: ImageFile, shape: tuple[int, ...], num
 
     The file is NIfTI, of whole numbers with a scale (scl_slope) or of floats. Classes are the last axis, or the first
     where the shape leaves no doubt; a label with less axes may have axes of one voxel before the classes. Without an
-    axis for the classes the values are those of the one foreground class. Sums within 0.01 of 1 (0.002 per class more
-    where the values have 8 bits) are made 1.
+    axis for the classes the values are those of the one foreground class; whole numbers there are a class map, which
+    has no doubt in it and is refused (zeros alone are not: a network can be sure that nothing is there). Sums within
+    0.01 of 1 (0.002 per class more where the values have 8 bits) are made 1.
 
     Args:
         path: the file.
@@ -55,18 +57,27 @@ def read_probabilities(path: Path, label: ImageFile, shape: tuple[int, ...], num
         num_classes: with the background.
 
     Raises:
-        CaseError: the file cannot be read or is no NIfTI, has another shape, affine (by more than 0.001 mm per entry)
-            or number of classes, or its values are NaN, outside of [0, 1] or do not add to 1.
+        CaseError: the file cannot be read or is no NIfTI, is the label or a class map, has another shape, affine (by
+            more than 0.001 mm per entry) or number of classes, or its values are NaN, outside of [0, 1] or do not add
+            to 1.
     """
     file = open_image(path)
     _check_geometry(file, label, shape)
+    if filecmp.cmp(path, label.path, shallow=False):
+        raise CaseError(
+            f"{path}: is the label {label.path} itself, expected probabilities of networks that never saw it; save "
+            "those, in a folder of their own"
+        )
     found = count_classes(file, shape)
+    stored = file.read()
+    if found == 1:
+        _refuse_class_map(path, stored)
     if found != num_classes and (found, num_classes) != (1, 2):
         what = f"probabilities of {found} classes" if found > 1 else "one value per voxel"
         raise CaseError(
             f"{path}: holds {what}, expected probabilities of {num_classes} classes, with the background; save all"
         )
-    values = _classes_first(file.read(), shape, found).astype(np.float32, order="C", copy=False)
+    values = _classes_first(stored, shape, found).astype(np.float32, order="C", copy=False)
     _check_range(path, values)
     if found == 1:
         values = np.clip(values, 0, 1)
@@ -89,6 +100,29 @@ def count_classes(file: ImageFile, shape: tuple[int, ...]) -> int:
     raise CaseError(
         f"{file.path}: has shape {file.shape}, expected that of the label, {shape}, with the classes behind it; {hint}"
     )
+
+
+def is_one_hot(probabilities: Probabilities) -> bool:
+    """Whether each is 0 or 1, as where the most probable class was saved and not how probable it is.
+
+    False where one class is certain everywhere: a network can be sure that nothing is there.
+    """
+    held = sum(bool((one == 1).any()) for one in probabilities)
+    return held > 1 and not bool(((probabilities > 0) & (probabilities < 1)).any())
+
+
+def _refuse_class_map(path: Path, values: NDArray[Any]) -> None:
+    if not values.any() or not (values == np.rint(values)).all():
+        return
+    mend = "save probabilities (the softmax, or the sigmoid of one class)"
+    archive = path.with_name(f"{path.name.removesuffix(suffix_of(path.name))}.npz")
+    if archive.is_file():
+        mend = (
+            f"probabilities may be in {archive.name} beside it: of nnU-Net, save "
+            f"np.load({archive.name!r})['probabilities'].T as NIfTI with this file's affine, in a folder without the "
+            "class maps"
+        )
+    raise CaseError(f"{path}: is a class map, with whole numbers alone, expected probabilities; {mend}")
 
 
 def _is_last(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:

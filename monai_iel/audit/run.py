@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +16,11 @@ from monai_iel.audit.case_list import AuditList
 from monai_iel.audit.outputs import AuditedCase, write_tables
 from monai_iel.audit.page import PAGE, write_page
 from monai_iel.audit.quality import require_cleanlab
-from monai_iel.audit.run_folder import AuditFolder, digest
+from monai_iel.audit.run_folder import AuditFolder
 from monai_iel.audit.sources import FoldNetworks, GivenPredictions, Source
 from monai_iel.audit.steps import Steps
+from monai_iel.files import digest
+from monai_iel.locks import locked
 from monai_iel.processes import map_in_order
 from monai_iel.report import Worklist
 
@@ -116,7 +120,8 @@ def audit(
         roots: folders outside that of the list in which files may lie; see `load_datalist`.
 
     Raises:
-        FileExistsError: ``out`` holds another run (the message says what differs), other files, or a label.
+        FileExistsError: ``out`` holds another run (the message says what differs), other files, or a label, or another
+            audit is running in it.
         FileNotFoundError: the data list, a file that it names, or predictions of a case are not there.
         OSError: nothing can be written to ``out``.
         ValueError: an argument is out of range, there are too few cases, or, as ``CaseError``, labels or predictions
@@ -140,21 +145,31 @@ def audit(
         >>> [round(case.scores.measures["dice"], 3) for case in result.cases], result.worklist.name
         ([1.0, 1.0], 'worklist.csv')
     """
-    source = _source(bundle, predictions, overlays, folds, seed, settings, epoch, retrain)
+    _check_arguments(bundle, predictions, overlays, settings, epoch, retrain)
     if pictures < 0:
         raise ValueError(f"pictures is {pictures}, expected 0 or more")
     require_cleanlab()
     Worklist("", columns=(), tags=())  # refuses to begin without what the page needs
     cases = AuditList(Path(datalist), sections, group_key=group_key, roots=roots)
-    source.check(cases)
+    source: Source
+    if bundle is None:
+        assert predictions is not None
+        source = GivenPredictions(cases, Path(os.path.abspath(predictions)))
+    else:
+        source = FoldNetworks(
+            cases, bundle, tuple(overlays), folds, seed, dict(settings or {}), _WEIGHTS[epoch], retrain
+        )
+    source.check()
     asked = {"datalist": str(cases.path), "group_key": group_key, **source.asked()}
-    files = (path for entry in cases.entries for path in (entry.image, entry.label.path))
-    folder = AuditFolder(Path(os.path.abspath(out)), asked, files)
-    digests = {entry.case_id: digest(entry.label.path) for entry in cases.entries}
-    with map_in_order(workers) as mapped:
+    files = [path for entry in cases.entries for path in (entry.image, entry.label.path)]
+    with (
+        map_in_order(workers) as mapped,
+        _alone_in(partial(AuditFolder, Path(os.path.abspath(out)), asked, files)) as folder,
+    ):
+        digests = {entry.case_id: digest(entry.label.path) for entry in cases.entries}
         try:
             folder.begin()
-            found = source.predict(cases, digests, folder.path, progress)
+            found = source.predict(digests, folder.path, progress)
             steps = Steps(cases, folder, found, digests, mapped, with_pictures=pictures > 0, progress=progress)
             steps.look()
         except ValueError:  # the next attempt may have other settings, and could not use the folder
@@ -162,47 +177,61 @@ def audit(
             raise
         removed = folder.forget_others(cases.entries)  # before others are written, which may have the same names
         computed = steps.score()
-    ranked = steps.ranked()
-    notes = [*found.notes, *steps.remarks()]
-    about = {"made_by": "monai_iel", "version": __version__, **asked, "temperatures": steps.temperatures()}
-    write_tables(folder.path, ranked, {**about, "notes": notes})
-    details = {**_flat(about), **{f"note {number}": note for number, note in enumerate(notes, start=1)}}
-    title = f"Label audit: {cases.title}"
-    write_page(folder.path, steps.page_cases(ranked, pictures), details=details, title=title)
-    folder.sweep()
+        ranked = steps.ranked()
+        notes = [*found.notes, *steps.remarks()]
+        about = {"made_by": "monai_iel", "version": __version__, **asked, "temperatures": steps.temperatures()}
+        write_tables(folder.path, ranked, {**about, "notes": notes})
+        title = f"Label audit: {cases.title}"
+        write_page(folder.path, steps.page_cases(ranked, pictures), details=_details(about, notes), title=title)
+        folder.sweep()
     return Audit(folder.path, tuple(ranked), tuple(notes), tuple(computed), tuple(removed))
 
 
-def _source(
+_WEIGHTS = {"last": "model_last.pt", "best": "model.pt"}
+
+
+def _check_arguments(
     bundle: str | None,
     predictions: str | os.PathLike[str] | None,
     overlays: Sequence[str],
-    folds: int,
-    seed: int,
     settings: Mapping[str, Any] | None,
     epoch: str,
     retrain: bool,
-) -> Source:
+) -> None:
     if (bundle is None) == (predictions is None):
         raise ValueError("give either a bundle, whose networks are trained here, or a folder of predictions")
-    if predictions is not None:
-        if retrain or overlays or settings:
-            raise ValueError("predictions are given, so nothing is trained: leave retrain, overlays and settings out")
-        return GivenPredictions(Path(os.path.abspath(predictions)))
-    assert bundle is not None
-    weights = {"last": "model_last.pt", "best": "model.pt"}
-    if epoch not in weights:
+    if predictions is not None and (retrain or overlays or settings):
+        raise ValueError("predictions are given, so nothing is trained: leave retrain, overlays and settings out")
+    if epoch not in _WEIGHTS:
         raise ValueError(f"epoch is {epoch!r}, expected 'last' or 'best'")
-    return FoldNetworks(bundle, tuple(overlays), folds, seed, dict(settings or {}), weights[epoch], retrain)
 
 
-def _flat(about: Mapping[str, Any]) -> dict[str, object]:
-    """What is said on the page: mappings and lists in a line each."""
-    return {
-        name: ", ".join(f"{k}: {v}" for k, v in value.items())
-        if isinstance(value, dict)
-        else ", ".join(map(str, value))
-        if isinstance(value, list)
-        else value
-        for name, value in about.items()
-    }
+@contextmanager
+def _alone_in(folder: Callable[[], AuditFolder]) -> Iterator[AuditFolder]:
+    """Make the folder of an audit, and keep other audits out of it for as long as this one runs.
+
+    Raises:
+        FileExistsError: another is running there.
+    """
+    there = folder()
+    with locked(there.lock_file, wait=False) as is_mine:
+        if not is_mine:
+            raise FileExistsError(
+                f"{there.path}: another audit is running in this folder; let it end, or give another folder"
+            )
+        yield there.look_again()  # looked at again, as another may have begun or ended there just now
+
+
+def _details(about: Mapping[str, Any], notes: Sequence[str]) -> dict[str, object]:
+    """What the page says of the whole."""
+    told = {f"note {number}": note for number, note in enumerate(notes, start=1)}
+    return {**{name: _in_a_line(value) for name, value in about.items()}, **told}
+
+
+def _in_a_line(value: object) -> object:
+    """As it is said on the page, mappings and lists too."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {one}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value

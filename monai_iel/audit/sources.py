@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,14 +44,13 @@ class Source(Protocol):
     def asked(self) -> dict[str, Any]:
         """Return the settings that one folder holds one kind of."""
 
-    def check(self, cases: AuditList) -> None:
+    def check(self) -> None:
         """Refuse what cannot be done, before anything is written."""
 
-    def predict(self, cases: AuditList, digests: Mapping[str, str], out: Path, progress: bool) -> Predictions:
+    def predict(self, digests: Mapping[str, str], out: Path, progress: bool) -> Predictions:
         """Return the predictions, made where they are not there yet.
 
         Args:
-            cases: the list.
             digests: case id -> digest of its label.
             out: the folder of the audit.
             progress: say what is done.
@@ -61,24 +61,28 @@ class Source(Protocol):
 class GivenPredictions:
     """Probabilities in a folder, see `find_predictions`."""
 
+    cases: AuditList
     folder: Path
 
     def asked(self) -> dict[str, Any]:
         """Return the settings that one folder holds one kind of."""
         return {"predictions": str(self.folder)}
 
-    def check(self, cases: AuditList) -> None:
+    def check(self) -> None:
         """Look for the files."""
-        find_predictions(self.folder, cases.entries, cases.path.parent)
+        _ = self._files
 
-    def predict(self, cases: AuditList, digests: Mapping[str, str], out: Path, progress: bool) -> Predictions:
+    def predict(self, digests: Mapping[str, str], out: Path, progress: bool) -> Predictions:
         """Return the files; the number of classes is the list's, else that of the first file."""
-        files = find_predictions(self.folder, cases.entries, cases.path.parent)
-        number = cases.num_classes
+        number = self.cases.num_classes
         if number is None:
-            first = cases.entries[0]
-            number = max(2, count_classes(open_image(files[first.case_id]), first.label.read()[0].shape))
-        return Predictions(files, dict.fromkeys(files, 1), cases.class_names(number))
+            first = self.cases.entries[0]
+            number = max(2, count_classes(open_image(self._files[first.case_id]), first.label.read()[0].shape))
+        return Predictions(self._files, dict.fromkeys(self._files, 1), self.cases.class_names(number))
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        return find_predictions(self.folder, self.cases.entries, self.cases.path.parent)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class FoldNetworks:
     """Networks of a bundle, each trained without the cases that it predicts.
 
     Args:
+        cases: the list.
         bundle: its name.
         overlays: names or files of overlays, in order: of the data, of an IEL.
         num_folds: number of folds.
@@ -95,6 +100,7 @@ class FoldNetworks:
         retrain: train those networks again that were trained on other labels or cases.
     """
 
+    cases: AuditList
     bundle: str
     overlays: tuple[str, ...]
     num_folds: int
@@ -116,8 +122,8 @@ class FoldNetworks:
             "weights": self.weights,
         }
 
-    def check(self, cases: AuditList) -> None:
-        """Look up overlays and settings, and whether the cases are enough.
+    def check(self) -> None:
+        """Look up bundle, overlays and settings, and whether the cases are enough.
 
         Raises:
             ValueError: they are not; the message says what to change.
@@ -125,14 +131,15 @@ class FoldNetworks:
         own = next((name for name in self.settings if name in OWN_SETTINGS), None)
         if own is not None:
             raise ValueError(f"--set {own}: the audit sets it itself, by its other options; leave it out")
-        check_folds(cases.entries, self.num_folds)
-        check_image_names(cases.entries)
         self._run(Path()).check()
+        check_folds(self.cases.entries, self.num_folds)
+        check_image_names(self.cases.entries)
 
-    def predict(self, cases: AuditList, digests: Mapping[str, str], out: Path, progress: bool) -> Predictions:
+    def predict(self, digests: Mapping[str, str], out: Path, progress: bool) -> Predictions:
         """Train the networks that are not there, and predict the cases that are not predicted yet."""
         found = self._run(out).content("@spatial_dims", "@num_classes", "@in_channels", "@class_names")
         spatial_dims, num_classes, in_channels, others = found
+        cases, images = self.cases, self.cases.image_digests()
         if cases.num_classes not in (None, num_classes):
             raise ValueError(
                 f"{cases.path}: declares {cases.num_classes} classes, but num_classes of the bundle is {num_classes}; "
@@ -147,6 +154,7 @@ class FoldNetworks:
                 held_out=[entry for entry in cases.entries if folds[entry.case_id] == fold],
                 others=[entry for entry in cases.entries if folds[entry.case_id] != fold],
                 digests=digests,
+                images=images,
                 class_names=names,
                 channel_names=channels,
                 weights=self.weights,
@@ -161,7 +169,9 @@ class FoldNetworks:
         files: dict[str, Path] = {}
         for fold, run in runs.items():
             if fold in to_train:
-                _say(progress, f"--- fold {fold + 1} of {self.num_folds}: training on {len(run.others)} cases")
+                seen = run.what_it_saw() if run.is_trained() else ""
+                why = f" again, as its network saw {seen}:" if seen else ""
+                _say(progress, f"--- fold {fold + 1} of {self.num_folds}: training{why} on {len(run.others)} cases")
                 run.train()
             _say(progress, f"--- fold {fold + 1} of {self.num_folds}: predicting {len(run.held_out)} cases")
             files |= run.predict()

@@ -30,6 +30,8 @@ __all__ = ["Steps"]
 Result = TypeVar("Result")
 
 _LEAST_DICE = 0.5  # below it a note says that the networks are no judges
+_LEAST_CASES = 5  # with less a temperature would be that of the very label under judgement
+_SHOWN = 5  # edited proposals that a note names
 
 
 class Steps:
@@ -60,8 +62,12 @@ class Steps:
         self.with_pictures, self.progress = with_pictures, progress
         work = [Work(entry, predictions.files[entry.case_id]) for entry in cases.entries]
         digests = list(self._shown(mapped(prediction_digest, work), "comparing with what is known", len(work)))
-        self._predicted = {one.entry.case_id: found for one, found in zip(work, digests, strict=True)}
-        self._labels = labels
+        images = cases.image_digests()
+        self._sources_now = {
+            i: {"label": labels[i], "image": images[i], "prediction": found}
+            for one, found in zip(work, digests, strict=True)
+            for i in [one.entry.case_id]
+        }
         self._fits: dict[str, Any] = {}
 
     def look(self) -> None:
@@ -94,7 +100,7 @@ class Steps:
             write_json(self.folder.temperatures, self._fits)
 
     def score(self) -> list[str]:
-        """Score the cases whose label, prediction or temperature has changed; returns their ids."""
+        """Score the cases whose label, image, prediction or temperature has changed; returns their ids."""
         work = [
             Work(entry, self.predictions.files[entry.case_id], made_from=self._made_from(entry))
             for entry in self.cases.entries
@@ -131,18 +137,30 @@ class Steps:
         seen = {number for record in records for number in record["classes"]}
         lacking = [name for i, name in enumerate(self.predictions.class_names) if i and i not in seen]
         sentences = [f"No label has the class {name}: where it is predicted, it counts as missing." for name in lacking]
-        sentences += [
-            f"Each label of fold {fold} is of one class, so that no temperature was fitted; it is 1."
-            for fold, fit in sorted(self._fits.items())
-            if fit["fit"] is None
-        ]
+        sentences += [_unfitted(fold, fit["usable"]) for fold, fit in sorted(self._fits.items()) if fit["fit"] is None]
+        if len(records) == 1:
+            sentences.append("There is one case, and nothing to rank it against: see its findings, not its suspicion.")
+        one_hot = sum(record["one_hot"] for record in records)
+        if one_hot:
+            sentences.append(
+                f"The probabilities of {one_hot} of {len(records)} cases are 0 or 1 everywhere: nothing can be "
+                "calibrated, and doubt cannot be told from certainty. Save what the softmax gives."
+            )
         agreed = [dice for record in records if (dice := record["scores"]["measures"]["dice"]) is not None]
         if agreed and median(agreed) < _LEAST_DICE:
             sentences.append(
                 f"The median Dice of predictions and labels is {median(agreed):.2f}: the networks have not learnt the "
                 "task, so they say little about its labels. Train longer, or look at the data first (monai-iel check)."
             )
-        return [*sentences, *(record["remark"] for record in records if record["remark"])]
+        sentences += [record["remark"] for record in records if record["remark"]]
+        edited = self.folder.edited_proposals(record["files"].get("proposal", "") for record in records)
+        if edited:
+            more = f" and {len(edited) - _SHOWN} more" if len(edited) > _SHOWN else ""
+            sentences.append(
+                f"Proposals that were edited are kept: {', '.join(edited[:_SHOWN])}{more}. No label is made from them: "
+                "save what is right as the label, then delete them."
+            )
+        return sentences
 
     def _fold(self, entry: AuditEntry) -> int:
         return self.predictions.folds[entry.case_id]
@@ -157,34 +175,37 @@ class Steps:
 
     def _still_holds(self, known: Mapping[str, Any] | None, fold: int) -> bool:
         """Whether a temperature was fitted to at least half of the predictions that there are now."""
-        if known is None or known["fit"] is None:
+        if known is None or known["fit"] is None or known["fit"]["cases"] < _LEAST_CASES:
             return False
         now = [case_id for case_id, number in self.predictions.folds.items() if number == fold]
-        same = sum(known["fitted_to"].get(case_id) == self._predicted[case_id] for case_id in now)
+        same = sum(known["fitted_to"].get(case_id) == self._prediction(case_id) for case_id in now)
         return 2 * same >= max(len(now), len(known["fitted_to"]))
 
     def _fitted(self, fold: int, samples: Sequence[VoxelSample]) -> dict[str, Any]:
-        several = any(len(np.unique(sample.classes)) > 1 for sample in samples)
-        fit = fit_temperature(samples).record() if several else None
+        usable = sum(len(np.unique(sample.classes)) > 1 for sample in samples)
+        fit = fit_temperature(samples).record() if usable >= _LEAST_CASES else None
         now = [case_id for case_id, number in self.predictions.folds.items() if number == fold]
         return {
             # More digits would depend on the number of threads.
             "temperature": 1.0 if fit is None else round(fit["temperature"], 3),
             "fit": fit,
-            "fitted_to": {case_id: self._predicted[case_id] for case_id in now},
+            "usable": usable,
+            "fitted_to": {case_id: self._prediction(case_id) for case_id in now},
         }
 
     def _is_new(self, entry: AuditEntry) -> bool:
-        """Whether the label or the prediction are others than those that were scored."""
+        """Whether the label, the image or the prediction are others than those that were scored."""
         record = self.folder.load_record(entry.case_id)
-        now = {"label": self._labels[entry.case_id], "prediction": self._predicted[entry.case_id]}
-        return record is None or any(record["made_from"][name] != value for name, value in now.items())
+        now = self._sources_now[entry.case_id]
+        return record is None or any(record["made_from"].get(name) != value for name, value in now.items())
+
+    def _prediction(self, case_id: str) -> str:
+        return self._sources_now[case_id]["prediction"]
 
     def _made_from(self, entry: AuditEntry) -> dict[str, Any]:
         return {
             "version": __version__,
-            "label": self._labels[entry.case_id],
-            "prediction": self._predicted[entry.case_id],
+            **self._sources_now[entry.case_id],
             "temperature": self._fits[str(self._fold(entry))]["temperature"],
             "class_names": list(self.predictions.class_names),
             "name": f"{entry.name}{entry.suffix}",
@@ -203,3 +224,14 @@ class Steps:
     def _shown(self, results: Iterable[Result], what: str, total: int) -> Iterable[Result]:
         bar: Iterable[Result] = tqdm(results, what, total, unit="case", disable=not self.progress or not total)
         return bar
+
+
+def _unfitted(fold: str, usable: int) -> str:
+    """Why a temperature is 1."""
+    if usable == 0:
+        return f"Each label of fold {fold} is of one class, so that no temperature was fitted; it is 1."
+    number = "one case" if usable == 1 else f"{usable} cases"
+    return (
+        f"Fold {fold} has {number} to calibrate by, fewer than {_LEAST_CASES}: a temperature would be fitted to the "
+        "very labels under judgement, so it is 1, and the probabilities are taken as they are."
+    )

@@ -13,13 +13,13 @@ from monai_iel.audit.dispute import Dispute
 
 __all__ = ["suspicion_of"]
 
-_POWER = 3
+_POWER = 6
 
 
 def suspicion_of(dispute: Dispute) -> float:
     r"""How suspicious a case is: what the networks dispute confidently, per area of outline.
 
-    .. math:: \frac{V \sum_i (\max_c q_i^c - q_i^{y_i})^3}{(A_y + A_p) / 2 + a}
+    .. math:: \frac{V \sum_i (\max_c q_i^c - q_i^{y_i})^6}{(A_y + A_p) / 2 + a}
 
     with the calibrated probabilities q, the annotation y, the volume V of a voxel, and the areas A_y and A_p of the
     faces between voxels of different classes, of annotation and prediction. a is the surface of a cube of 3 voxels a
@@ -38,7 +38,7 @@ def suspicion_of(dispute: Dispute) -> float:
         dispute: annotation and prediction.
     """
     spacing = dispute.spacing
-    disputed = float((dispute.confidence.astype(np.float64) ** _POWER).sum()) * prod(spacing)
+    disputed = float((dispute.confidence.astype(np.float64) ** _POWER).sum()) * dispute.voxel_size
     area = (_outline_area(dispute.label, spacing) + _outline_area(dispute.prediction, spacing)) / 2
     cube = sum(2 * 3 ** (len(spacing) - 1) * prod(spacing) / side for side in spacing)
     return disputed / (area + cube)

@@ -41,22 +41,28 @@ def audit(
         Path | None,
         typer.Option(help="Or a folder of probabilities as NIfTI, of networks that did not see these labels."),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Networks; each predicts the cases that it was trained without.")] = 3,
+    folds: Annotated[
+        int | None, typer.Option(help="Networks; each predicts the cases that it was trained without. Default: 3.")
+    ] = None,
     section: Annotated[
         list[str] | None, typer.Option(help="List whose labels are audited; several times. Default: training.")
     ] = None,
     group_key: Annotated[
         str, typer.Option(help="Key of the list's entries; cases with the same value are in one fold.")
     ] = "patient",
-    seed: Annotated[int, typer.Option(help="Of the trainings.")] = 0,
-    epoch: Annotated[Epoch, typer.Option(help="Whose network predicts; 'best' of the validation.")] = Epoch.last,
+    seed: Annotated[int | None, typer.Option(help="Of the trainings. Default: 0.")] = None,
+    epoch: Annotated[
+        Epoch | None, typer.Option(help="Whose network predicts; 'best' of the validation. Default: last.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Config id and value, e.g. max_epochs=50.")] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train networks again whose labels or cases have changed since.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Processes that score, one case at a time each.")] = 1,
-    top: Annotated[int, typer.Option(help="How many cases to print; all are in worklist.csv.")] = 20,
-    pictures: Annotated[int, typer.Option(help="Most cases with pictures in the report, 10 to 60 kB each.")] = 300,
+    top: Annotated[int, typer.Option(min=0, help="How many cases to print; all are in worklist.csv.")] = 20,
+    pictures: Annotated[
+        int, typer.Option(min=0, help="Most cases with pictures in the report, 10 to 60 kB each.")
+    ] = 300,
     root: Annotated[
         list[Path] | None,
         typer.Option(help="Folder outside that of the list which files may lie in; several times."),
@@ -69,24 +75,26 @@ def audit(
     labels were corrected the same command computes again what has changed. No label is ever written to. Exit code: 0,
     or 2 with one line that says what to change.
     """
+    overlays = [name for name in (data, iel) if name is not None and name != "none"]
+    of_training = {"--data and --iel": overlays, "--folds": folds, "--seed": seed, "--epoch": epoch, "--set": set_}
+    given = [name for name, value in of_training.items() if value not in (None, [])]
+    _check_source(bundle, predictions, [*given, *(["--retrain"] if retrain else [])])
     import logging
 
     from monai_iel.audit import audit as run
 
     # nibabel logs what is odd in a header; what cannot be used is an error here.
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
-    if predictions is not None and (data is not None or iel != "none"):
-        raise ValueError("--predictions: nothing is trained, so leave --data and --iel out")
     result = run(
         dataset,
         out,
         bundle=bundle,
         predictions=predictions,
-        overlays=[name for name in (data, iel) if name is not None and name != "none"],
-        folds=folds,
-        seed=seed,
+        overlays=overlays,
+        folds=3 if folds is None else folds,
+        seed=0 if seed is None else seed,
         settings=dict(setting(text) for text in set_ or []),
-        epoch=epoch.value,
+        epoch=(epoch or Epoch.last).value,
         retrain=retrain,
         sections=tuple(section or ["training"]),
         group_key=group_key,
@@ -95,7 +103,17 @@ def audit(
         progress=not quiet,
         roots=root or None,
     )
-    _print(result, max(0, top))
+    _print(result, top)
+
+
+def _check_source(bundle: str | None, predictions: Path | None, of_training: list[str]) -> None:
+    """Refuse what does not go together, before the seconds in which the audit is imported."""
+    if (bundle is None) == (predictions is None):
+        raise ValueError(
+            "give either --bundle, whose networks are trained here, or --predictions, a folder of probabilities"
+        )
+    if predictions is not None and of_training:
+        raise ValueError(f"--predictions: nothing is trained, so leave {', '.join(of_training)} out")
 
 
 def _print(result: Audit, top: int) -> None:

@@ -34,6 +34,7 @@ class SettingsFolder:
 
     Attributes:
         is_new: whether no run has begun there.
+        lock_file: for a lock on the folder; it does not count as a file that is there.
 
     Raises:
         FileExistsError: the folder holds another run, or files that no run made; the message says what differs.
@@ -43,6 +44,7 @@ class SettingsFolder:
         self.path = path
         self.asked: dict[str, Any] = json.loads(json.dumps({"made_by": MADE_BY, **asked}))
         self.settings_file = path / "run.json"
+        self.lock_file = path / ".lock"
         self.is_new = not self.settings_file.is_file()
         if path.exists() and not path.is_dir():
             raise FileExistsError(f"{path}: is a file; give a folder")
@@ -78,6 +80,7 @@ class SettingsFolder:
     def _check_empty(self) -> None:
         others = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else []
         others = [name for name in others if not (name.startswith(".run.json.") and name.endswith(".tmp"))]
+        others = [name for name in others if name != self.lock_file.name]
         if others:
             raise FileExistsError(
                 f"{self.path}: holds {sorted(others)[0]!r} and no run.json, so no run made it; give a folder that "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monai_iel.noisy_labels.calibrate import Calibration, Evaluation, UnreachableTargetError, calibrate
-from monai_iel.noisy_labels.case_list import num_classes_of
+from monai_iel.noisy_labels.case_list import class_names_of, num_classes_of
 from monai_iel.noisy_labels.correlation import BoundaryCorrelation, correlation_length
 from monai_iel.noisy_labels.damage import ClassDamage, LabelDamage, label_damage
 from monai_iel.noisy_labels.label_file import LabelFile
@@ -23,6 +23,7 @@ __all__ = [
     "LABEL_NOISE_MODELS",
     "label_noise_of_model",
     "LabelFile",
+    "class_names_of",
     "num_classes_of",
     "NoisyDataset",
     "NoisyLabelWarning",

@@ -15,9 +15,10 @@ from monai_iel.data.datalist import load_datalist, read_json
 from monai_iel.data.roots import write_roots
 from monai_iel.noisy_labels.label_file import LabelFile
 
-__all__ = ["CaseList", "NoisyCase", "num_classes_of"]
+__all__ = ["CaseList", "NoisyCase", "class_names_of", "num_classes_of"]
 
 _SECTIONS = ("training", "validation", "test")
+_IGNORED = "ignore"  # nnU-Net's name for voxels of no class
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,28 @@ def _safe_name(case_id: str, label: Path) -> str:
 
 def num_classes_of(content: Mapping[str, Any]) -> int | None:
     """Return the number of classes that a data list declares with ``labels``, background included; None without."""
+    names = class_names_of(content)
+    return max(names) + 1 if names else None
+
+
+def class_names_of(content: Mapping[str, Any]) -> dict[int, str]:
+    """Return the names of the classes that a data list declares with ``labels``, by their numbers.
+
+    ``labels`` maps numbers to names, as in the Decathlon, or names to numbers, as of nnU-Net (without its "ignore"), or
+    lists the names. Empty for anything else, such as nnU-Net's regions of several classes.
+
+    >>> class_names_of({"labels": {"0": "background", "1": "liver"}})
+    {0: 'background', 1: 'liver'}
+    >>> class_names_of({"labels": {"background": 0, "liver": 1, "ignore": 2}})
+    {0: 'background', 1: 'liver'}
+    """
     labels = content.get("labels")
-    if isinstance(labels, list) and labels:
-        return len(labels)
-    if isinstance(labels, dict) and labels and all(str(number).isdecimal() for number in labels):
-        return max(int(number) for number in labels) + 1
-    return None
+    if isinstance(labels, list):
+        return {number: str(name) for number, name in enumerate(labels)}
+    if not isinstance(labels, dict):
+        return {}
+    if all(str(number).isdecimal() for number in labels):
+        return {int(number): str(name) for number, name in labels.items()}
+    if all(type(number) is int and number >= 0 for number in labels.values()):
+        return {number: str(name) for name, number in labels.items() if name != _IGNORED}
+    return {}

@@ -22,7 +22,7 @@ from monai_iel.data import load_datalist
 from monai_iel.files import write_text
 from monai_iel.resources import bundle_root, overlay
 
-__all__ = ["BundleRun", "label_map_of", "root_cause"]
+__all__ = ["BundleRun", "label_map_of", "root_cause", "written_stem"]
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -32,11 +32,19 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
+def written_stem(image: str) -> str:
+    """What the names of files begin with that the bundles write for an image.
+
+    >>> written_stem("scans/a.b.nii.gz")
+    'a.b'
+    """
+    return Path(image).name.removesuffix(".gz").rsplit(".", 1)[0]
+
+
 def label_map_of(image: str, images: Sequence[str], folder: Path, root: str | None = None) -> Path:
     """The label map of one of the ``images`` that `BundleRun.segment` has written to ``folder``."""
-    name = Path(image).name.removesuffix(".gz").rsplit(".", 1)[0]
     inside = folder / Path(image).parent.relative_to(_common_folder(images) if root is None else root)
-    (found,) = inside.glob(f"{escape(name)}_seg.*")
+    (found,) = inside.glob(f"{escape(written_stem(image))}_seg.*")
     return found
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+
+from monai_iel.audit import Audit, audit
 
 AFFINE = np.array([[0, -0.8, 0.1, 5], [0.9, 0, 0, -7], [0.1, 0, 2.5, 3], [0, 0, 0, 1.0]])
 SHAPE = (24, 20, 10)
@@ -33,6 +36,13 @@ def save(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(values, affine), path)
     return path
+
+
+def run(organs: Path, **arguments: Any) -> Audit:
+    """Audit the predictions of `organs`."""
+    folder = organs.parent.parent
+    given = {"predictions": folder / "predictions", "progress": False, "pictures": 2, **arguments}
+    return audit(organs, folder / "audit", **given)
 
 
 @pytest.fixture

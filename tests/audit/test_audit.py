@@ -10,27 +10,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
 from PIL import Image
 
-from monai_iel.audit import Audit, audit
+from monai_iel.audit import audit
 from monai_iel.data.files import CaseError
 from monai_iel.noisy_labels import LabelFile
 
-from .conftest import AFFINE, organ, probabilities, save
+from .conftest import AFFINE, organ, probabilities, run, save
 
 REPO = Path(__file__).parents[2]
 Rewrite = Callable[[Callable[[dict], None]], None]
-
-
-def run(organs: Path, **arguments: Any) -> Audit:
-    folder = organs.parent.parent
-    given = {"predictions": folder / "predictions", "progress": False, "pictures": 2, **arguments}
-    return audit(organs, folder / "audit", **given)
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -50,7 +43,7 @@ def test_the_wrong_case_is_the_first_and_its_files_say_why(organs: Path) -> None
     assert first.scores.reason.startswith("component of spleen missing near (")
     assert result.computed == tuple(f"c{number}" for number in range(6))
     assert result.notes == ()
-    rows = list(csv.DictReader(result.worklist.open()))
+    rows = list(csv.DictReader(result.worklist.open(encoding="utf-8-sig")))
     assert [row["rank"] for row in rows] == [str(number) for number in range(1, 7)]
     assert (rows[0]["case"], rows[0]["reason"]) == ("c3", first.scores.reason)
     assert all(Path(rows[0][name]).is_file() for name in ("image", "label"))
@@ -63,7 +56,7 @@ def test_the_wrong_case_is_the_first_and_its_files_say_why(organs: Path) -> None
 
 
 def test_slices_are_ranked_over_all_cases(organs: Path) -> None:
-    rows = list(csv.DictReader((run(organs).folder / "slices.csv").open()))
+    rows = list(csv.DictReader((run(organs).folder / "slices.csv").open(encoding="utf-8-sig")))
     assert len(rows) == 6 * 10
     assert [row["case"] for row in rows[:3]] == ["c3"] * 3
     qualities = [float(row["quality"]) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,25 @@ def test_predictions_are_enough(organs: Path) -> None:
             ["--predictions", "p", "--iel", "iel/heat"],
             "--predictions: nothing is trained, so leave --data and --iel out",
         ),
-        ([], "give either a bundle"),
+        (["--predictions", "p", "--folds", "5"], "--predictions: nothing is trained, so leave --folds out"),
+        (["--predictions", "p", "--seed", "0"], "leave --seed out"),
+        (["--predictions", "p", "--epoch", "last"], "leave --epoch out"),
+        (["--predictions", "p", "--set", "a=1", "--retrain"], "leave --set, --retrain out"),
+        (["--predictions", "p", "--bundle", "b"], "give either --bundle"),
+        ([], "give either --bundle"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(organs: Path, options: list[str], match: str) -> None:
+def test_options_that_do_not_go_together_are_refused_before_anything_is_imported(
+    organs: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], match: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "monai_iel.audit", None)  # importing it is an error now
     result = call(organs, *options)
     assert isinstance(result.exception, ValueError)
     assert match in str(result.exception)
+
+
+@pytest.mark.parametrize("option", ["--top", "--pictures"])
+def test_numbers_below_zero_are_refused(organs: Path, option: str) -> None:
+    result = call(organs, "--predictions", "p", option, "-1")
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.output

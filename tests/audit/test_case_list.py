@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from monai_iel.audit import groups
 from monai_iel.audit.case_list import AuditList
+from monai_iel.files import digest
 
 Rewrite = Callable[[Callable[[dict], None]], None]
 
@@ -19,8 +25,49 @@ def test_cases_of_one_patient_or_of_one_image_are_one_group(organs: Path, rewrit
         content["training"][3]["image"] = content["training"][2]["image"]
 
     rewrite(change)
-    groups = [entry.group for entry in AuditList(organs, ["training"]).entries]
-    assert groups == ["patient 7", "patient 7", "case c2", "case c2", "patient x", "case c5"]
+    found = [entry.group for entry in AuditList(organs, ["training"]).entries]
+    assert found == ["patient 7", "patient 7", "case c2", "case c2", "patient x", "case c5"]
+
+
+@pytest.mark.parametrize("copy", [shutil.copy, os.symlink, os.link])
+def test_cases_are_one_group_that_share_a_patient_or_an_image_with_a_third(
+    organs: Path, rewrite: Rewrite, copy: Callable[[Path, Path], Any]
+) -> None:
+    """c0 and c2 are of one patient, c2 and c5 of one image, c5 and c4 of another patient."""
+    images = organs.parent / "image"
+    (images / "c5.nii.gz").unlink()
+    copy(images / "c2.nii.gz", images / "c5.nii.gz")
+
+    def change(content: dict) -> None:
+        for number, patient in ((0, "b"), (2, "b"), (4, "a"), (5, "a")):
+            content["training"][number]["patient"] = patient
+        content["training"].reverse()
+
+    rewrite(change)
+    found = {entry.case_id: entry.group for entry in AuditList(organs, ["training"]).entries}
+    one = "patient a"
+    assert found == {"c0": one, "c1": "case c1", "c2": one, "c3": "case c3", "c4": one, "c5": one}
+
+
+def test_a_group_without_patients_is_named_by_its_smallest_id(organs: Path, rewrite: Rewrite) -> None:
+    shutil.copy(organs.parent / "image" / "c1.nii.gz", organs.parent / "image" / "c4.nii.gz")
+    rewrite(lambda content: content["training"].reverse())
+    found = {entry.case_id: entry.group for entry in AuditList(organs, ["training"]).entries}
+    assert (found["c1"], found["c4"]) == ("case c1", "case c1")
+
+
+def test_each_image_is_read_once(organs: Path, rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = organs.parent / "image"
+    (images / "c5.nii.gz").unlink()
+    (images / "c5.nii.gz").symlink_to(images / "c0.nii.gz")
+    shutil.copy(images / "c1.nii.gz", images / "c4.nii.gz")
+    read: list[Path] = []
+    monkeypatch.setattr(groups, "digest", lambda path: read.append(path) or digest(path))
+    cases = AuditList(organs, ["training"])
+    assert {path.name for path in read} >= {"c1.nii.gz", "c4.nii.gz"}
+    found = cases.image_digests()
+    assert found == {f"c{number}": digest(images / f"c{number}.nii.gz") for number in range(6)}
+    assert max(Counter(path.resolve() for path in read).values()) == 1
 
 
 def test_files_are_named_by_ids_that_are_plain_and_by_hashes_elsewhere(organs: Path, rewrite: Rewrite) -> None:

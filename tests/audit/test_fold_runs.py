@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,10 @@ import torch
 from PIL import Image
 
 from monai_iel.audit import Audit, audit
+from monai_iel.files import digest
 from monai_iel.resources import bundle_root
 from monai_iel.study import BundleRun
-from monai_iel.study.runs import label_map_of
+from monai_iel.study.runs import label_map_of, written_stem
 
 from .conftest import organ, probabilities, save
 
@@ -32,6 +34,8 @@ class Pretended:
         self.trained: list[dict[str, list[str]]] = []
         self.predicted: list[int] = []
         self.settings: list[dict[str, Any]] = []
+        self.seen: list[set[str]] = []
+        self.leaks: list[str] = []
 
     def __call__(self, run: BundleRun, configs: Any, overlays: Any, settings: Any) -> float:
         out = Path(settings["output_dir"])
@@ -39,6 +43,8 @@ class Pretended:
             lists = json.loads(Path(run.settings["dataset_json"]).read_text())
             self.trained.append({n: [e["id"] for e in lists[n]] for n in ("training", "validation", "test")})
             self.settings.append({**run.settings, "overlays": run.overlays})
+            folder = Path(run.settings["dataset_json"]).parent
+            self.seen.append({digest(folder / e["image"]) for n in ("training", "validation") for e in lists[n]})
             out.mkdir(parents=True, exist_ok=True)
             (out / "model_last.pt").write_text(str(len(self.trained)))
             return 0.0
@@ -46,8 +52,10 @@ class Pretended:
         weights = int(Path(settings["checkpoint"]).read_text())
         self.predicted.append(len(settings["images"]))
         for image in map(Path, settings["images"]):
+            if digest(image) in self.seen[weights - 1]:
+                self.leaks.append(image.name)
             seen = probabilities(organ(int(image.name[1])), right=0.9 + 0.001 * weights)
-            name = image.name.replace(".nii.gz", "_seg.nii.gz")
+            name = f"{written_stem(str(image))}_seg.nii.gz"
             path = out / image.parent.relative_to(settings["data_root_dir"]) / name
             if not path.exists() or not np.array_equal(nibabel.load(path).get_fdata(dtype=np.float32), seen):
                 save(path, seen)
@@ -68,6 +76,10 @@ def run(organs: Path, **arguments: Any) -> Audit:
 
 def folds_of(result: Audit) -> dict[str, int]:
     return {case.scores.case_id: case.fold for case in result.cases}
+
+
+def about_networks(result: Audit) -> list[str]:
+    return [note for note in result.notes if "fold networks were trained before" in note]
 
 
 def correct(organs: Path, number: int) -> None:
@@ -105,17 +117,18 @@ def test_settings_and_overlays_reach_the_training(organs: Path, pretended: Prete
 def test_a_correction_is_scored_by_the_networks_that_are_there_and_a_note_says_so(
     organs: Path, pretended: Pretended
 ) -> None:
-    first = run(organs)
-    assert first.notes == ()
+    assert about_networks(run(organs)) == []
     correct(organs, 3)
     second = run(organs)
     assert len(pretended.trained) == 3
     assert second.computed == ("c3",)
-    assert second.notes == ("2 of 3 fold networks were trained before 1 label changed; --retrain trains them again.",)
+    assert about_networks(second) == [
+        "2 of 3 fold networks were trained before 1 label changed; --retrain trains them again."
+    ]
     third = run(organs, retrain=True)
     assert len(pretended.trained) == 5
     assert sorted(third.computed) == sorted(n for n, fold in folds_of(third).items() if fold != folds_of(third)["c3"])
-    assert third.notes == ()
+    assert about_networks(third) == []
 
 
 def test_cases_that_are_added_are_predicted_by_the_networks_that_are_there(
@@ -128,9 +141,11 @@ def test_cases_that_are_added_are_predicted_by_the_networks_that_are_there(
     result = run(organs)
     assert {name: fold for name, fold in folds_of(result).items() if name != "c5"} == before
     assert (result.computed, len(pretended.trained)) == (("c5",), 3)
-    assert result.notes == ("2 of 3 fold networks were trained before 1 case was added; --retrain trains them again.",)
+    assert about_networks(result) == [
+        "2 of 3 fold networks were trained before 1 case was added; --retrain trains them again."
+    ]
     rewrite(lambda content: content["training"].pop(0))
-    (note,) = run(organs).notes
+    (note,) = about_networks(run(organs))
     assert note.startswith(
         "3 of 3 fold networks were trained before 1 case was added and 1 case was removed; --retrain"
     )
@@ -150,6 +165,76 @@ def test_a_network_that_saw_the_patient_of_a_case_is_trained_again(
         not {name for name, number in now.items() if number == fold} & set(lists["training"] + lists["validation"])
         for fold, lists in ((now[one], pretended.trained[-1]),)
     )
+
+
+@pytest.mark.parametrize("name", ["c{}", "r{}"], ids=["among themselves", "anew"])
+def test_no_network_judges_a_case_that_it_saw_under_another_id(
+    organs: Path, pretended: Pretended, rewrite: Rewrite, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run(organs)
+    assert pretended.leaks == []
+    rewrite(lambda c: [e.update(id=name.format((i + 1) % 6)) for i, e in enumerate(c["training"])])
+    run(organs, progress=True)
+    assert pretended.leaks == []
+    assert "training again, as its network saw the image of case '" in capsys.readouterr().out
+    trained = len(pretended.trained)
+    run(organs)
+    assert len(pretended.trained) == trained
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Give two files each other's place; nothing but their content tells that."""
+    between = one.with_name("between")
+    for source, place in ((one, between), (other, one), (between, other)):
+        source.rename(place)
+    for path in (one, other):
+        os.utime(path, ns=(0, 0))
+
+
+def test_no_network_judges_a_case_that_it_saw_in_another_place(
+    organs: Path, pretended: Pretended, rewrite: Rewrite
+) -> None:
+    folder = organs.parent
+    for number in range(6):
+        for kind in ("image", "label"):
+            path = folder / kind / f"c{number}.nii.gz"
+            nibabel.load(path).to_filename(path.with_suffix(""))  # files of one size
+            path.unlink()
+            os.utime(path.with_suffix(""), ns=(0, 0))
+    rewrite(lambda c: [e.update({k: e[k].removesuffix(".gz") for k in ("image", "label")}) for e in c["training"]])
+    folds = folds_of(run(organs))
+    one, other = (next(n for n, fold in folds.items() if fold == number) for number in (1, 2))
+    for kind in ("image", "label"):
+        exchange(folder / kind / f"{one}.nii", folder / kind / f"{other}.nii")
+    run(organs)
+    assert pretended.leaks == []
+    assert len(pretended.trained) == 5  # the third network has seen both, and may
+
+
+@pytest.mark.parametrize("copy", [shutil.copy, os.symlink, os.link])
+def test_an_image_under_two_names_is_in_one_fold(
+    organs: Path, pretended: Pretended, rewrite: Rewrite, copy: Callable[[Path, Path], Any]
+) -> None:
+    images = organs.parent / "image"
+    before = folds_of(run(organs))
+    one, other = (next(n for n, fold in before.items() if fold == number) for number in (1, 2))
+    (images / f"{other}.nii.gz").unlink()
+    copy(images / f"{one}.nii.gz", images / f"{other}.nii.gz")
+    now = folds_of(run(organs))
+    assert now[one] == now[other]
+    assert pretended.leaks == []
+
+
+def test_a_network_of_which_is_not_known_what_it_saw_is_trained_again(organs: Path, pretended: Pretended) -> None:
+    run(organs)
+    path = organs.parent.parent / "audit" / "fold-2" / "network.json"
+    record = json.loads(path.read_text())
+    for one in record["trained_on"].values():
+        del one["image"]
+    path.write_text(json.dumps(record))
+    (path.parent / "training.json").unlink()
+    run(organs)
+    assert len(pretended.trained) == 4
 
 
 def test_a_training_that_did_not_end_is_run_again(
@@ -210,6 +295,14 @@ def test_one_case_only_is_refused(organs: Path, pretended: Pretended, rewrite: R
         run(organs)
     folder = organs.parent.parent
     assert len(audit(organs, folder / "one", predictions=folder / "predictions", progress=False).cases) == 1
+
+
+def test_a_bundle_that_there_is_not_is_said_before_the_number_of_cases(
+    organs: Path, pretended: Pretended, rewrite: Rewrite
+) -> None:
+    rewrite(lambda content: content.update(training=content["training"][:2]))
+    with pytest.raises(ValueError, match=r"no bundle 'nope'"):
+        run(organs, bundle="nope")
 
 
 def test_images_whose_predictions_would_have_one_name_are_refused(organs: Path, rewrite: Rewrite) -> None:

@@ -80,6 +80,12 @@ def test_no_file_outside_of_the_folder_is_taken(tmp_path: Path) -> None:
             find_predictions(tmp_path / "predictions", [entry(case_id)], Path("/data"))
 
 
+@pytest.mark.parametrize("case_id", ["a" * 300, "ü" * 128 + ".nii.gz", "/".join(["a"] * 3000)])
+def test_names_that_no_file_can_have_are_not_looked_for(tmp_path: Path, case_id: str) -> None:
+    touch(tmp_path, "i.nii")
+    assert find_predictions(tmp_path, [entry(case_id)], Path("/data")) == {case_id: tmp_path / "i.nii"}
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder; give that of the predictions"):
         find_predictions(tmp_path / "nowhere", [entry("a")], Path("/data"))

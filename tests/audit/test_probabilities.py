@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_iel.audit.probabilities import count_classes, read_probabilities
+from monai_iel.audit.probabilities import count_classes, is_one_hot, read_probabilities
 from monai_iel.data.files import CaseError, open_image
 from monai_iel.noisy_labels import LabelFile
 
@@ -136,3 +136,44 @@ def test_a_picture_holds_no_probabilities(tmp_path: Path) -> None:
 def test_classes_are_counted_by_the_header(tmp_path: Path) -> None:
     file = open_image(save(tmp_path / "p.nii", probabilities(organ(0))))
     assert count_classes(file, organ(0).shape) == 3
+
+
+def test_the_label_itself_is_no_prediction(tmp_path: Path, label: LabelFile) -> None:
+    copy = tmp_path / "copy.nii.gz"
+    copy.write_bytes(label.path.read_bytes())
+    for path in (label.path, copy):
+        with pytest.raises(
+            CaseError, match=rf"{path.name}: is the label .*label.nii.gz itself, expected probabilities"
+        ):
+            read(path, label)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_class_map_is_no_prediction(tmp_path: Path, label: LabelFile, dtype: type, num_classes: int) -> None:
+    path = save(tmp_path / "a.nii.gz", (organ(1) % num_classes).astype(dtype))
+    with pytest.raises(CaseError, match=r"a.nii.gz: is a class map, .* expected probabilities; save probabilities \("):
+        read(path, label, num_classes)
+
+
+def test_the_probabilities_beside_a_class_map_are_named_and_can_be_converted_so(
+    tmp_path: Path, label: LabelFile
+) -> None:
+    seen = probabilities(organ(1))
+    np.savez(tmp_path / "a.npz", probabilities=np.moveaxis(seen, -1, 0).transpose(0, 3, 2, 1))  # C Z Y X
+    path = save(tmp_path / "a.nii.gz", organ(1))
+    with pytest.raises(CaseError, match=r"in a.npz beside it: .* np.load\('a.npz'\)\['probabilities'\].T as NIfTI"):
+        read(path, label)
+    found = read(save(tmp_path / "new" / "a.nii.gz", np.load(tmp_path / "a.npz")["probabilities"].T), label)
+    np.testing.assert_allclose(found, np.moveaxis(seen, -1, 0), atol=1e-6)
+
+
+def test_a_network_may_be_sure_that_nothing_is_there(tmp_path: Path, label: LabelFile) -> None:
+    found = read(save(tmp_path / "p.nii", np.zeros(organ(0).shape, np.float32)), label, num_classes=2)
+    assert found[0].min() == 1
+    assert not is_one_hot(found)
+
+
+def test_one_hot_is_told_from_probabilities(tmp_path: Path, label: LabelFile) -> None:
+    assert is_one_hot(read(save(tmp_path / "hard.nii", probabilities(organ(1), right=1.0)), label))
+    assert not is_one_hot(read(save(tmp_path / "soft.nii", probabilities(organ(1), right=0.999)), label))

@@ -13,9 +13,9 @@ from typing import Any
 from monai_iel.data import load_datalist
 from monai_iel.data.datalist import read_json
 from monai_iel.files import write_text
+from monai_iel.locks import locked
 from monai_iel.noisy_labels import NoisyLabelWarning, num_classes_of, write_noisy_dataset
 from monai_iel.study.compare.cells import Cell
-from monai_iel.study.compare.lock import locked
 from monai_iel.study.compare.study import DataSet, Noise, slug
 from monai_iel.study.runs import BundleRun
 

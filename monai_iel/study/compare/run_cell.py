@@ -15,11 +15,11 @@ from typing import Any
 
 from monai_iel.data import load_datalist
 from monai_iel.data.building import write_json
+from monai_iel.locks import locked
 from monai_iel.resources import bundle_root, overlay
 from monai_iel.study.compare.cells import Cell, Evaluation, evaluations_of
 from monai_iel.study.compare.curves import CURVES, write_curves
 from monai_iel.study.compare.datasets import DataLists
-from monai_iel.study.compare.lock import locked
 from monai_iel.study.compare.study import Method, Study
 from monai_iel.study.quiet import LOG, quietly
 from monai_iel.study.runs import BundleRun, root_cause

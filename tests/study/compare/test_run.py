@@ -14,6 +14,7 @@ pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 pytest.importorskip("jinja2", reason="the report needs the extra 'report'")
 
 from monai_iel.handlers import TrainingCheckpointHandler
+from monai_iel.locks import locked
 from monai_iel.study import BundleRun
 from monai_iel.study.compare import (
     CellRun,
@@ -27,7 +28,6 @@ from monai_iel.study.compare import (
     write_outputs,
 )
 from monai_iel.study.compare.datasets import DataLists
-from monai_iel.study.compare.lock import locked
 
 COMPARED = ("results.csv", "statistics.csv", "noise.csv")  # RESULTS.md has the seconds of the trainings
 

@@ -16,7 +16,7 @@ def locked(path: Path, *, wait: bool) -> Iterator[bool]:
 
     It is advisory, and falls with the process, also with one that was killed. Where several machines write into a
     folder, its file system has to hand locks on (NFS 4, Lustre with ``flock``). Where the operating system has no such
-    locks, there is none, and one process at a time may run a study.
+    locks, there is none, and one process at a time may work in a folder.
 
     Args:
         path: a file for nothing else.
