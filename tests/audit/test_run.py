@@ -25,6 +25,7 @@ def test_a_second_audit_in_the_folder_of_one_that_runs_is_refused(
     does, refused = getattr(where, step), []
 
     def with_another(self: Any) -> None:
+        monkeypatch.setattr(where, step, does)
         with pytest.raises(FileExistsError, match=r"audit: another audit is running in this folder; let it end") as at:
             run(organs)
         refused.append(at.value)
