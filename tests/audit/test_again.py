@@ -148,12 +148,12 @@ def test_files_of_an_old_name_are_removed(organs: Path, rewrite: Rewrite) -> Non
 
 
 def test_no_record_vouches_for_files_that_are_not_its_own(organs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call ends while it writes a case, and the label is then as it was."""
-    label = organs.parent / "label" / "c3.nii.gz"
+    """A call ends while it writes a case without a proposal, and the label is then as it was."""
+    label = organs.parent / "label" / "c0.nii.gz"
     old = label.read_bytes()
-    error = run(organs).folder / "error_maps" / "c3.nii.gz"
+    error = run(organs).folder / "error_maps" / "c0.nii.gz"
     before = error.read_bytes()
-    damage(organs)
+    damage(organs, 0)
 
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
@@ -164,7 +164,7 @@ def test_no_record_vouches_for_files_that_are_not_its_own(organs: Path, monkeypa
             run(organs)
     assert error.read_bytes() != before
     label.write_bytes(old)
-    assert run(organs).computed == ("c3",)
+    assert run(organs).computed == ("c0",)
     assert error.read_bytes() == before
 
 
