@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,10 +160,10 @@ def audit(
         )
     source.check()
     asked = {"datalist": str(cases.path), "group_key": group_key, **source.asked()}
-    files = [path for entry in cases.entries for path in (entry.image, entry.label.path)]
+    files = (path for entry in cases.entries for path in (entry.image, entry.label.path))
     with (
         map_in_order(workers) as mapped,
-        _alone_in(partial(AuditFolder, Path(os.path.abspath(out)), asked, files)) as folder,
+        _alone_in(AuditFolder(Path(os.path.abspath(out)), asked, files)) as folder,
     ):
         digests = {entry.case_id: digest(entry.label.path) for entry in cases.entries}
         try:
@@ -207,19 +206,18 @@ def _check_arguments(
 
 
 @contextmanager
-def _alone_in(folder: Callable[[], AuditFolder]) -> Iterator[AuditFolder]:
-    """Make the folder of an audit, and keep other audits out of it for as long as this one runs.
+def _alone_in(folder: AuditFolder) -> Iterator[AuditFolder]:
+    """Keep other audits out of a folder for as long as this one runs.
 
     Raises:
         FileExistsError: another is running there.
     """
-    there = folder()
-    with locked(there.lock_file, wait=False) as is_mine:
+    with locked(folder.lock_file, wait=False) as is_mine:
         if not is_mine:
             raise FileExistsError(
-                f"{there.path}: another audit is running in this folder; let it end, or give another folder"
+                f"{folder.path}: another audit is running in this folder; let it end, or give another folder"
             )
-        yield there.look_again()  # looked at again, as another may have begun or ended there just now
+        yield folder.look_again()
 
 
 def _details(about: Mapping[str, Any], notes: Sequence[str]) -> dict[str, object]:
