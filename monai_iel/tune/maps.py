@@ -74,7 +74,7 @@ def agreement(first: Path, second: Path) -> dict[str, float]:
         raise ValueError(f"{first} and {second} hold the maps of different cases; evaluate both on the same ones")
     found = {}
     for name in sorted(names[0]):
-        with np.load(first / name) as one, np.load(second / name) as other:
+        with np.load(first / name, allow_pickle=False) as one, np.load(second / name, allow_pickle=False) as other:
             case_id, label, a, b = str(one["case_id"]), one["label"], one["pred"], other["pred"]
         scores = [_dice(a == number, b == number) for number in np.unique(label) if number]
         if scores:

@@ -134,7 +134,8 @@ def read_yaml(path: Path) -> Entry:
             f"{path}: there is no such file; give a study file, or the name of one in configs/study"
         )
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        content = loader.get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is no YAML file ({' '.join(str(error).split())})") from None
     return Entry(content, path.name, path.resolve().parent)
