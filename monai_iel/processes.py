@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["MapInOrder", "map_in_order", "process_pool"]
+__all__ = ["MapInOrder", "each_as_it_ends", "map_in_order", "process_pool"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,6 +42,37 @@ def map_in_order(workers: int) -> Iterator[MapInOrder]:
         yield pool.map
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def each_as_it_ends(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Apply ``function`` to all items in ``workers`` processes; with one, in this process.
+
+    Yields:
+        Index of an item and its result, in the order in which they end.
+
+    Raises:
+        ValueError: if ``workers`` is below 1.
+        ChildProcessError: if a process was ended from outside.
+    """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}, expected 1 or more")
+    if workers == 1:
+        yield from ((index, function(item)) for index, item in enumerate(items))
+        return
+    pool = process_pool(workers)
+    try:
+        waiting = {pool.submit(function, item): index for index, item in enumerate(items)}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a process was ended from outside, perhaps for lack of memory; start again with fewer at once, it goes on "
+            "where it was"
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def process_pool(workers: int) -> ProcessPoolExecutor:

@@ -16,7 +16,6 @@ Writes results.json and RESULTS.md. A run that was killed goes on where it was; 
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from monai_iel.data import load_datalist
 from monai_iel.data.building import write_json
 from monai_iel.data.datalist import read_json
 from monai_iel.data.settings_folder import SettingsFolder
-from monai_iel.files import write_text
+from monai_iel.files import digest, write_text
 from monai_iel.noisy_labels import label_noise_of_model, num_classes_of
 from monai_iel.processes import map_in_order
 
@@ -130,7 +129,7 @@ class Study:
             for section in ("validation", "test")
         }
         asked = {
-            "dataset": hashlib.sha256(given.dataset.read_bytes()).hexdigest(),
+            "dataset": digest(given.dataset),
             "noise": {"model": given.noise, "parameters": parameters, "seed": given.noise_seed},
             "settings": dict(map(setting, given.set)),
             **{name: getattr(given, name) for name in ("data", "cases", "share", "target_dice", "folds", "audit_seed")},

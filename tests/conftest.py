@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,22 @@ from monai_iel import (
 from monai_iel.data import make_phantom_dataset, write_datalist
 
 REPO = Path(__file__).resolve().parents[1]
+
+TWO_PROCESSES = """
+import os
+import torch
+import torch.distributed as dist
+from program import main
+
+if __name__ == "__main__":
+    dist.init_process_group("gloo")
+    torch.set_num_threads(1)
+    main(dist.get_rank())
+    dist.barrier()
+    # Not destroy_process_group: torch 2.13 may wait for ever when the last reference to a gloo group is the reducer's,
+    # which is freed with the GIL held, while the group's own thread waits for the GIL.
+    os._exit(0)
+"""
 
 # Every evolution; a new one is one line here, and every shared test runs through it.
 EVOLUTIONS: list[EvolutionTerm] = [
@@ -73,6 +91,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, terms, ids=[repr(term) for term in terms])
     if "boundary" in metafunc.fixturenames and "boundary" not in given:
         metafunc.parametrize("boundary", ["neumann", "dirichlet", "periodic"])
+
+
+@pytest.fixture
+def in_two_processes(tmp_path: Path) -> Callable[[str], str]:
+    """Runs ``main(rank)`` of a program in two processes of one gloo group; gives what they print."""
+
+    def run(program: str) -> str:
+        (tmp_path / "program.py").write_text(program, encoding="utf-8")
+        (tmp_path / "start.py").write_text(TWO_PROCESSES, encoding="utf-8")
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])}
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+        command = [*launcher, str(tmp_path / "start.py")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +14,7 @@ from monai_iel.audit.folds import check_folds, keep_folds
 from monai_iel.audit.prediction_folder import find_predictions
 from monai_iel.audit.probabilities import count_classes
 from monai_iel.data.files import open_image
+from monai_iel.files import digest
 from monai_iel.resources import overlay
 from monai_iel.study import BundleRun
 
@@ -111,7 +111,7 @@ class FoldNetworks:
 
     def asked(self) -> dict[str, Any]:
         """Return the settings that one folder holds one kind of."""
-        texts = {name: hashlib.sha256(overlay(name).read_bytes()).hexdigest()[:16] for name in self.overlays}
+        texts = {name: digest(overlay(name))[:16] for name in self.overlays}
         return {
             "bundle": self.bundle,
             "overlays": list(self.overlays),

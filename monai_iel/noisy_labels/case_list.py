@@ -13,6 +13,7 @@ from typing import Any
 from monai_iel.data.building import MADE_BY, write_json
 from monai_iel.data.datalist import load_datalist, read_json
 from monai_iel.data.roots import write_roots
+from monai_iel.files import digest
 from monai_iel.noisy_labels.label_file import LabelFile
 
 __all__ = ["CaseList", "NoisyCase", "class_names_of", "num_classes_of"]
@@ -161,15 +162,12 @@ class CaseList:
         """Size and SHA-256 of each label file that gets noise."""
         digests: dict[str, dict[str, Any]] = {}
         for path in dict.fromkeys(case.label.path for case in self.cases):
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            digests[str(path)] = {"bytes": path.stat().st_size, "sha256": digest}
+            digests[str(path)] = {"bytes": path.stat().st_size, "sha256": digest(path)}
         return digests
 
     def identity(self) -> dict[str, Any]:
         """What tells this list from another one."""
-        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        return {"datalist": str(self.path), "datalist_sha256": digest}
+        return {"datalist": str(self.path), "datalist_sha256": digest(self.path)}
 
 
 def _seen_from(folder: Path, path: str) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from glob import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,9 @@ from monai_iel.data import load_datalist
 from monai_iel.files import write_text
 from monai_iel.resources import bundle_root, overlay
 
-__all__ = ["BundleRun", "label_map_of", "root_cause", "written_stem"]
+__all__ = ["EVALUATED", "BundleRun", "label_map_of", "root_cause", "written_stem"]
+
+EVALUATED = "evaluated.json"  # the last file of an evaluation that `BundleRun.evaluate_once` has made
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -133,6 +136,29 @@ class BundleRun:
         summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
         return summary
 
+    def evaluate_once(
+        self, name: str, *, weights: str = "model_last.pt", overlays: Sequence[str] = (), **settings: Any
+    ) -> Path:
+        """Evaluate the trained network as `evaluate`, unless the same is there; returns the folder.
+
+        The same has the same training, weights, configs' text and settings.
+
+        Raises:
+            FileNotFoundError: the training is not complete.
+        """
+        folder = self.folder / f"evaluate-{name}"
+        trained = json.loads((self.folder / "train" / "finished.json").read_text())["key"]
+        configs = [bundle_root(self.bundle) / "configs" / "evaluate.yaml", *map(overlay, overlays)]
+        parts = [trained, weights, [config.read_text(encoding="utf-8") for config in configs], settings]
+        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        marker = folder / EVALUATED
+        if marker.is_file() and json.loads(marker.read_text())["key"] == key:
+            return folder
+        marker.unlink(missing_ok=True)
+        self.evaluate(name, weights=weights, overlays=overlays, **settings)
+        write_text(marker, json.dumps({"key": key}) + "\n")
+        return folder
+
     def segment(
         self,
         images: Sequence[str],
@@ -173,7 +199,7 @@ class BundleRun:
 
     def _known_ids(self) -> set[str]:
         files = [*(bundle_root(self.bundle) / "configs").glob("*.yaml"), *(overlay(name) for name in self.overlays)]
-        return {_top_level(name) for file in files for name in ConfigParser.load_config_file(file)}
+        return {name for file in files for name in _ids_of(file, file.stat().st_mtime_ns, file.stat().st_size)}
 
     def _workflow(self, configs: Sequence[str], overlays: Sequence[str], settings: Mapping[str, Any]) -> ConfigWorkflow:
         root = bundle_root(self.bundle)
@@ -213,6 +239,12 @@ class BundleRun:
             [(path, found.st_size, found.st_mtime_ns) for path, found in files],
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@cache
+def _ids_of(config: Path, _mtime_ns: int, _size: int) -> frozenset[str]:
+    """Top-level ids of a config file; time and size are there for the cache alone."""
+    return frozenset(_top_level(name) for name in ConfigParser.load_config_file(config))
 
 
 def _top_level(name: str) -> str:

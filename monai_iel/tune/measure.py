@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from monai_iel.data import write_datalist
-from monai_iel.data.building import write_json
-from monai_iel.resources import bundle_root, overlay
 from monai_iel.study import BundleRun
+from monai_iel.study.case_table import read_case_table
 from monai_iel.study.compare.study import slug
 from monai_iel.tune.candidates import Candidate
 from monai_iel.tune.criteria import Evidence, halves_scores
@@ -104,27 +99,13 @@ def clean_dice(candidate: Candidate, run: BundleRun) -> dict[str, float]:
 def _evaluated(run: BundleRun, candidate: Candidate, section: str, **own: Any) -> Path:
     """Folder of the evaluation of a network behind a candidate's smoothing, made unless the same is there."""
     name = "-".join(["tune", section, *([slug(candidate.after_name)] if candidate.after else [])])
-    folder = run.folder / f"evaluate-{name}"
     overlays = ("held_out", *candidate.after)
     settings = {**candidate.after_settings, "validation_section": section, **own}
     if section == "training":
         settings["validate#cases#limit"] = "@num_training_cases"
-    trained = json.loads((run.folder / "train" / "finished.json").read_text())["key"]
-    files = [bundle_root(run.bundle) / "configs" / "evaluate.yaml", *map(overlay, overlays)]
-    parts = [trained, [file.read_text(encoding="utf-8") for file in files], settings]
-    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    marker = folder / "evaluated.json"
-    if not (marker.is_file() and json.loads(marker.read_text())["key"] == key):
-        run.evaluate(name, overlays=overlays, **settings)
-        write_json(marker, {"key": key})
-    return folder
+    return run.evaluate_once(name, overlays=overlays, **settings)
 
 
-def _column(folder: Path, name: str) -> dict[str, float]:
+def _column(evaluation: Path, name: str) -> dict[str, float]:
     """Mean over the classes of each case; cases without a figure are left out."""
-    values: dict[str, list[float]] = {}
-    with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row[name]:
-                values.setdefault(row["case_id"], []).append(float(row[name]))
-    return {case: fmean(of_case) for case, of_case in values.items()}
+    return read_case_table(evaluation)[0].get(name, {})

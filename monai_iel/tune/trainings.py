@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from monai_iel.processes import process_pool
+from monai_iel.processes import each_as_it_ends
 from monai_iel.study import BundleRun
 from monai_iel.study.quiet import LOG, quietly
 
@@ -34,33 +32,13 @@ def train_all(runs: Sequence[BundleRun], *, jobs: int, say: Callable[[str], obje
         raise ValueError(f"--jobs is {jobs}, expected 1 or more")
     seconds, start = dict[int, float](), perf_counter()
     above = os.path.commonpath([run.folder.parent for run in runs]) if runs else ""
-    for index, found in _results(runs, jobs):
+    for index, found in each_as_it_ends(_train, runs, jobs):
         seconds[index] = found
         passed, done = perf_counter() - start, len(seconds)
         left = passed / done * (len(runs) - done)
         name = os.path.relpath(runs[index].folder, above)
         say(f"[{done}/{len(runs)}] {name}: {found:.0f} s; about {left:.0f} s left")
     return [seconds[index] for index in range(len(runs))]
-
-
-def _results(runs: Sequence[BundleRun], jobs: int) -> Iterator[tuple[int, float]]:
-    if jobs == 1:
-        yield from ((index, _train(run)) for index, run in enumerate(runs))
-        return
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # read by the processes when they load torch
-        os.environ[name] = "1"
-    pool = process_pool(jobs)
-    try:
-        waiting = {pool.submit(_train, run): index for index, run in enumerate(runs)}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-    except BrokenProcessPool as error:
-        raise ChildProcessError(
-            "a process that trained was ended from outside, perhaps for lack of memory; start again with fewer --jobs, "
-            "it goes on where it was"
-        ) from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _train(run: BundleRun) -> float:

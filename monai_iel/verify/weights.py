@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 import struct
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from monai_iel.files import digest
 from monai_iel.verify.check import Check
 
 __all__ = ["CHECKSUMS", "check_checksums", "check_weights", "load_weights"]
@@ -88,7 +88,6 @@ def _wrong_sums(listed: Path) -> Iterator[str]:
         if not (folder / name).is_file():
             yield f"models/{name} is missing, but stands in {CHECKSUMS}"
             continue
-        with (folder / name).open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = digest(folder / name)
         if found != wanted:
             yield f"models/{name} has the SHA-256 {found}, but {CHECKSUMS} says {wanted}; the file was changed"

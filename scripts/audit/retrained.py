@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,10 +12,9 @@ import numpy as np
 from audit.corrupted import Truth, write_list
 from audit.ranked import audited
 from monai_iel.audit.rankings import estimate
-from monai_iel.data.building import write_json
-from monai_iel.data.datalist import read_json
 from monai_iel.noisy_labels import LabelFile, label_damage
 from monai_iel.study import BundleRun
+from monai_iel.study.case_table import read_case_table
 
 __all__ = ["NOISY", "CLEAN", "PROPOSALS", "BY_HAND", "Training", "compare_labels", "label_sets", "replaced"]
 
@@ -57,12 +55,7 @@ class Training:
         settings = {"check_data": "files", **self.settings, "dataset_json": str(path), "seed": self.seed, **roots}
         run = BundleRun(self.overlays, settings, self.folder)
         run.train(resume=True)
-        key = read_json(self.folder / "train" / "finished.json")["key"]
-        done = self.folder / "dice.json"
-        if not done.is_file() or read_json(done)["training"] != key:
-            run.evaluate("last")
-            write_json(done, {"training": key, "dice": _dices(self.folder / "evaluate-last" / "cases.csv")})
-        return dict(read_json(done)["dice"])
+        return read_case_table(run.evaluate_once("last"))[0]["dice"]
 
 
 def label_sets(truth: Truth, worklist: Path) -> dict[str, dict[str, Path]]:
@@ -123,16 +116,6 @@ def compare_labels(
             "closed": asdict(estimate(gain / gap)) if is_known and name in (PROPOSALS, BY_HAND) else None,
         }
     return found
-
-
-def _dices(table: Path) -> dict[str, float]:
-    """Case -> mean over its classes, without those that it lacks."""
-    values: dict[str, list[float]] = {}
-    with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["dice"]:
-                values.setdefault(row["case_id"], []).append(float(row["dice"]))
-    return {case_id: float(np.mean(found)) for case_id, found in values.items()}
 
 
 def _dice(label: Path, clean: Path) -> float | None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from monai_iel.files import write_text
-from monai_iel.processes import process_pool
+from monai_iel.processes import each_as_it_ends
 from monai_iel.study.compare.cells import Cell
 from monai_iel.study.compare.datasets import DataLists
 from monai_iel.study.compare.run_cell import CellRun, Outcome, run_cell
 from monai_iel.study.compare.study import Study
 
 __all__ = ["default_jobs", "run_cells"]
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def default_jobs(threads: int) -> int:
@@ -55,12 +52,16 @@ def run_cells(
     write_text(folder / "study.yaml", study.path.read_text(encoding="utf-8"))
     say("reading the data sets and writing the noisy labels")
     DataLists(folder).prepare(cells, workers=jobs, progress=False)
-    left = [cell for cell in cells if not CellRun(study, cell, folder).is_done()]
-    say(f"{len(cells)} trainings, {len(cells) - len(left)} of them done; {jobs} at once")
-    outcomes = [Outcome(cell, "reused", 0.0) for cell in cells if cell not in left]
+    outcomes, left = list[Outcome](), list[Cell]()
+    for cell in cells:
+        if CellRun(study, cell, folder).is_done():
+            outcomes.append(Outcome(cell, "reused", 0.0))
+        else:
+            left.append(cell)
+    say(f"{len(cells)} trainings, {len(outcomes)} of them done; {jobs} at once")
     start = time.perf_counter()
     ran = 0
-    for outcome in _outcomes(study, left, folder, jobs):
+    for _, outcome in each_as_it_ends(partial(run_cell, study, study_folder=folder), left, jobs):
         outcomes.append(outcome)
         ran += outcome.state not in ("busy", "waits")
         elapsed = time.perf_counter() - start
@@ -73,27 +74,6 @@ def run_cells(
             f"{_clock(rest)} left"
         )
     return outcomes
-
-
-def _outcomes(study: Study, cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[Outcome]:
-    if jobs == 1:
-        for cell in cells:
-            yield run_cell(study, cell, folder)
-        return
-    for name in _THREADS:  # read by the processes when they load torch
-        os.environ[name] = str(study.threads)
-    pool = process_pool(jobs)
-    try:
-        waiting: list[Future[Outcome]] = [pool.submit(run_cell, study, cell, folder) for cell in cells]
-        for future in as_completed(waiting):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise ChildProcessError(
-            "a process that trained was ended from outside, perhaps for lack of memory; start again with fewer --jobs, "
-            "it goes on where it was"
-        ) from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _clock(seconds: float) -> str:

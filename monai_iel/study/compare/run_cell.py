@@ -22,12 +22,11 @@ from monai_iel.study.compare.curves import CURVES, write_curves
 from monai_iel.study.compare.datasets import DataLists
 from monai_iel.study.compare.study import Method, Study
 from monai_iel.study.quiet import LOG, quietly
-from monai_iel.study.runs import BundleRun, root_cause
+from monai_iel.study.runs import EVALUATED, BundleRun, root_cause
 
 __all__ = ["CellRun", "Outcome", "run_cell"]
 
 _WEIGHTS = {"last": "model_last.pt", "best": "model.pt"}
-_EVALUATED = "evaluated.json"
 _DONE, _FAILED = "cell.json", "failed.txt"
 _TUNED, _TUNED_EVALUATE = "tuned.yaml", "tuned_evaluate.yaml"  # as monai-iel tune names them
 _PACKAGES = ("monai-iel", "monai", "torch", "pytorch-ignite")
@@ -109,7 +108,7 @@ class CellRun:
     def finished(self) -> dict[str, Any] | None:
         """What is written when all is done (key, seconds of the training); None where an evaluation is missing."""
         found = self.written()
-        there = all(self.table(evaluation.name) for evaluation in self.evaluations)
+        there = all(self.evaluated(evaluation.name) for evaluation in self.evaluations)
         return found if there else None
 
     def written(self) -> dict[str, Any] | None:
@@ -118,10 +117,10 @@ class CellRun:
         found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
         return found
 
-    def table(self, evaluation: str) -> Path | None:
-        """The values by case of an evaluation, by its folder's name; None where it is not done."""
+    def evaluated(self, evaluation: str) -> Path | None:
+        """Folder of an evaluation, by its name; None where it is not done."""
         folder = self.folder / evaluation
-        return folder / "cases.csv" if (folder / _EVALUATED).is_file() else None
+        return folder if (folder / EVALUATED).is_file() else None
 
     def state(self) -> str:
         """``"done"``, ``"failed"``, ``"changed"`` (done, by other settings, versions or files), ``"begun"``,
@@ -157,29 +156,18 @@ class CellRun:
         """Train and evaluate what is not done; a training that was interrupted goes on from its checkpoint."""
         run = self.bundle_run()
         seconds = run.train(resume=True)
-        trained = json.loads((self.folder / "train" / "finished.json").read_text())["key"]
-        self.evaluate(run, trained)
+        self.evaluate(run)
         write_curves(self.folder / "train", self.folder / CURVES)
         for name in ("checkpoint.pt", "checkpoint_previous.pt"):
             (self.folder / "train" / name).unlink(missing_ok=True)
         write_json(self.folder / _DONE, {"key": self.key(), "cell": self.cell.words, "train_seconds": seconds})
 
-    def evaluate(self, run: BundleRun, trained: str) -> None:
-        """Evaluate what is not done of the network of a run, whose training has the key ``trained``."""
+    def evaluate(self, run: BundleRun) -> None:
+        """Evaluate what is not done of the trained network."""
         for evaluation in self.evaluations:
-            self._evaluate(run, evaluation, trained)
-
-    def _evaluate(self, run: BundleRun, evaluation: Evaluation, trained: str) -> None:
-        after, texts, own = self._correction(evaluation)
-        evaluate = _text(bundle_root(run.bundle) / "configs" / "evaluate.yaml")
-        key = hashlib.sha256(json.dumps([trained, evaluate, texts, own], sort_keys=True).encode()).hexdigest()
-        marker = self.folder / evaluation.name / _EVALUATED
-        if marker.is_file() and json.loads(marker.read_text())["key"] == key:
-            return
-        marker.unlink(missing_ok=True)
-        name = evaluation.name.removeprefix("evaluate-")
-        run.evaluate(name, weights=_WEIGHTS[evaluation.epoch], overlays=after, **own)
-        write_json(marker, {"key": key})
+            after, _, own = self._correction(evaluation)
+            name = evaluation.name.removeprefix("evaluate-")
+            run.evaluate_once(name, weights=_WEIGHTS[evaluation.epoch], overlays=after, **own)
 
     def _correction(self, evaluation: Evaluation) -> tuple[tuple[str, ...], list[str], dict[str, Any]]:
         """Overlays of an evaluation, their texts, and its own settings."""

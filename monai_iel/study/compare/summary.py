@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from monai_iel.study.case_table import COUNTS
 from monai_iel.study.compare.differences import Comparison, Interval, interval_of_mean, matrix_of, points
 from monai_iel.study.compare.study import EPOCHS, Study
-from monai_iel.study.compare.values import COUNTS, Measured, Place, by_place
+from monai_iel.study.compare.values import Measured, Place, by_place
 
 __all__ = ["Summary"]
 

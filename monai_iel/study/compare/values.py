@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from monai_iel.study.case_table import read_case_table
 from monai_iel.study.compare.cells import Cell, evaluation_folder
 from monai_iel.study.compare.run_cell import CellRun
 from monai_iel.study.compare.study import Method, Study
 
 __all__ = ["Measured", "Place", "by_place", "measured_in"]
-
-COUNTS = ("hd95_missed",)
-_KEYS = ("case_id", "class")
 
 
 @dataclass(frozen=True, order=True)
@@ -73,9 +69,9 @@ def measured_in(study: Study, cells: Iterable[Cell], folder: Path) -> list[Measu
             if method.of != cell.method.name:
                 continue
             for epoch in study.epochs_of(method):
-                table = run.table(evaluation_folder(method, epoch))
-                if table is not None:
-                    found.append(_measured(cell, method, epoch, table, done["train_seconds"]))
+                evaluation = run.evaluated(evaluation_folder(method, epoch))
+                if evaluation is not None:
+                    found.append(_measured(cell, method, epoch, evaluation, done["train_seconds"]))
     order = {name: index for index, name in enumerate(study.methods)}
     places = {place: index for index, place in enumerate(dict.fromkeys(_place(cell) for cell in cells))}
     return sorted(found, key=lambda one: (places[one.place], order[one.method], one.epoch != "last", one.seed))
@@ -94,20 +90,6 @@ def _place(cell: Cell) -> Place:
     return Place(cell.data.name, cell.noise.name, cell.cases.name)
 
 
-def _measured(cell: Cell, method: Method, epoch: str, table: Path, seconds: float) -> Measured:
-    values, counts = _read(table)
+def _measured(cell: Cell, method: Method, epoch: str, evaluation: Path, seconds: float) -> Measured:
+    values, counts = read_case_table(evaluation)
     return Measured(_place(cell), method.name, epoch, cell.seed, values, counts, seconds, epoch == method.epoch)
-
-
-def _read(path: Path) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
-    """Means over the classes of a case, and sums."""
-    known: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    counts: dict[str, int] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            for metric, text in row.items():
-                if metric in COUNTS:
-                    counts[metric] = counts.get(metric, 0) + round(float(text or 0))
-                elif metric not in _KEYS and text:
-                    known[metric][row["case_id"]].append(float(text))
-    return {m: {case: fmean(parts) for case, parts in cases.items()} for m, cases in known.items()}, counts

@@ -244,8 +244,8 @@ def test_a_tuned_method_waits_for_its_overlays(
     (run.tuned / "tuned_evaluate.yaml").write_text("surface_tolerance_mm: 2.0\n")
     assert run.bundle_run().overlays[-2:] == (str(run.tuned / "tuned.yaml"), "watch")
     seen: list[Any] = []
-    monkeypatch.setattr(BundleRun, "evaluate", lambda self, name, **own: seen.append((name, own["overlays"])))
-    run.evaluate(run.bundle_run(), "key")
+    monkeypatch.setattr(BundleRun, "evaluate_once", lambda self, name, **own: seen.append((name, own["overlays"])))
+    run.evaluate(run.bundle_run())
     behind = (str(run.tuned / "tuned_evaluate.yaml"),)
     assert seen == [("last", behind), ("best", behind)]
     shutil.rmtree(finished / "tuned")
