@@ -49,6 +49,7 @@ def compare(
     change.
     """
     from monai_iel.study.compare import default_jobs, load_study, run_cells, selected, shard_of, write_outputs
+    from monai_iel.tune import tune_study
 
     path = study_file(study)
     loaded = load_study(path, data_root)
@@ -59,7 +60,11 @@ def compare(
         return
     failed = []
     if not report_only:
-        outcomes = run_cells(loaded, cells, folder, jobs=jobs or default_jobs(loaded.threads), say=_say)
+        jobs = jobs or default_jobs(loaded.threads)
+        outcomes = run_cells(loaded, [cell for cell in cells if not cell.method.tuned], folder, jobs=jobs, say=_say)
+        if tuned := [cell for cell in cells if cell.method.tuned]:
+            tune_study(loaded, tuned, folder, say=_say)
+            outcomes += run_cells(loaded, tuned, folder, jobs=jobs, say=_say)
         failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     summary = write_outputs(loaded, folder)
     if summary is None:

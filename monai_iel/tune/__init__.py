@@ -14,6 +14,7 @@ from monai_iel.tune.criteria import (
 )
 from monai_iel.tune.maps import ClassMapHandler, agreement
 from monai_iel.tune.measure import Networks, halves_of, measure
+from monai_iel.tune.of_study import StudyGroup, groups_of, tune_study
 from monai_iel.tune.regret import mean_regret, regret_table
 from monai_iel.tune.run import Tuned, Tuning
 
@@ -25,6 +26,7 @@ __all__ = [
     "Evidence",
     "Networks",
     "Scores",
+    "StudyGroup",
     "Tuned",
     "Tuning",
     "agreement",
@@ -32,9 +34,11 @@ __all__ = [
     "choose_by_discrepancy",
     "convex_regions",
     "default_candidates",
+    "groups_of",
     "halves_of",
     "halves_scores",
     "mean_regret",
     "measure",
     "regret_table",
+    "tune_study",
 ]

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from monai_iel.resources import overlay
 from monai_iel.study import BundleRun
-from monai_iel.study.compare import Cell, CellRun, Study, cells_of
-from monai_iel.study.compare.study import Method
+from monai_iel.study.compare import Study
 from monai_iel.study.quiet import LOG, quietly
-from monai_iel.tune.candidates import Candidate, smoothings
 from monai_iel.tune.criteria import CRITERIA, Evidence
 from monai_iel.tune.measure import Networks, clean_dice, halves_of, measure
+from monai_iel.tune.of_study import groups_of
 from monai_iel.tune.trainings import train_all
 
 __all__ = ["mean_regret", "regret_table"]
 
-Group = tuple[str, str, str, int]
+Place = tuple[str, str, str, int]
 
 
 def regret_table(
@@ -37,8 +34,7 @@ def regret_table(
     the clean test cases. Only ``"halves"`` trains: two networks of half the cases for each. Data set, noise, number of
     cases and seed of which a training is not done are left out, and named.
 
-    The candidates are the study's plain training and its IELs (overlays in a folder ``iel``) at the last epoch, what it
-    has of them with `Evolve` at inference, and the plain network with each of `smoothings`.
+    The candidates are those of `StudyGroup`.
 
     Args:
         study: the study.
@@ -58,14 +54,13 @@ def regret_table(
     if unknown := [name for name in criteria if name not in CRITERIA]:
         raise ValueError(f"criterion {unknown[0]!r} is not known, expected one of {', '.join(CRITERIA)}")
     rows = []
-    for group, cells in _groups(study).items():
-        runs = {name: CellRun(study, cell, folder) for name, cell in cells.items() if _is_candidate(cell.method)}
-        if left := [name for name, run in runs.items() if run.finished() is None]:
-            say(f"{_words(group)}: left out, {left[0]!r} is not done")
+    for place, group in groups_of(study, folder).items():
+        if missing := group.missing:
+            say(f"{group.words}: left out, {missing[0]!r} is not done")
             continue
-        candidates = _candidates(study, runs)
-        say(f"{_words(group)}: {len(candidates)} candidates")
-        networks = _networks({name: run.bundle_run() for name, run in runs.items()}, criteria, jobs, say)
+        candidates = group.candidates()
+        say(f"{group.words}: {len(candidates)} candidates")
+        networks = _networks({name: run.bundle_run() for name, run in group.runs.items()}, criteria, jobs, say)
         evidence, dice = dict[str, Evidence](), dict[str, float]()
         for candidate, of in candidates:
             with quietly(networks[of].full.folder / LOG, threads=1):
@@ -73,7 +68,7 @@ def regret_table(
                 dice[candidate.name] = fmean(clean_dice(candidate, networks[of].full).values())
         chosen = {name: CRITERIA[name](evidence, 0).name for name in criteria}
         chosen |= {f"always {name}": name for name in dice}
-        rows += [_row(group, name, choice, dice) for name, choice in chosen.items()]
+        rows += [_row(place, name, choice, dice) for name, choice in chosen.items()]
     return rows
 
 
@@ -94,35 +89,6 @@ def mean_regret(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
-def _groups(study: Study) -> dict[Group, dict[str, Cell]]:
-    """The trainings by the method's name, for each data set, noise, number of cases and seed."""
-    found: dict[Group, dict[str, Cell]] = {}
-    for cell in cells_of(study):
-        group = (cell.data.name, cell.noise.name, cell.cases.name, cell.seed)
-        found.setdefault(group, {})[cell.method.name] = cell
-    return found
-
-
-def _is_candidate(method: Method) -> bool:
-    trained = all(overlay(name).parent.name == "iel" for name in method.overlays)
-    return method.epoch == "last" and trained and set(method.after) <= {"evolve"}
-
-
-def _candidates(study: Study, runs: Mapping[str, CellRun]) -> list[tuple[Candidate, str]]:
-    """Each with the name of the training that it takes, from the simplest on."""
-    data = next(iter(runs.values())).cell.data.name
-    found = []
-    for method in study.methods_of(data):
-        if method.of in runs and _is_candidate(method):
-            own = {} if method.trains else {**method.settings, **method.of_data.get(data, {})}
-            found.append((Candidate(method.name, method.overlays, {}, method.after, own), method.of))
-    for plain, run in runs.items():
-        if not run.cell.method.overlays:
-            (spacing,) = run.bundle_run().content("@spacing")
-            found += [(replace(one, name=f"{plain} + {one.after_name}"), plain) for one in smoothings(spacing)]
-    return sorted(found, key=lambda pair: pair[0].kind)
-
-
 def _networks(
     runs: Mapping[str, BundleRun], criteria: Sequence[str], jobs: int, say: Callable[[str], object]
 ) -> dict[str, Networks]:
@@ -131,13 +97,8 @@ def _networks(
     return {name: Networks(run, halves[name]) for name, run in runs.items()}
 
 
-def _words(group: Group) -> str:
-    data, noise, cases, seed = group
-    return f"{data}, {noise}, {cases} cases, seed {seed}"
-
-
-def _row(group: Group, criterion: str, chosen: str, dice: Mapping[str, float]) -> dict[str, Any]:
+def _row(place: Place, criterion: str, chosen: str, dice: Mapping[str, float]) -> dict[str, Any]:
     best = max(dice, key=lambda name: dice[name])
-    where = dict(zip(("data", "noise", "cases", "seed"), group, strict=True))
+    where = dict(zip(("data", "noise", "cases", "seed"), place, strict=True))
     figures = {"dice": dice[chosen], "best": best, "best_dice": dice[best], "regret": dice[best] - dice[chosen]}
     return {**where, "criterion": criterion, "chosen": chosen, **figures}

@@ -38,8 +38,8 @@ class Outcome:
 
     Args:
         cell: which.
-        state: ``"done"``, ``"reused"``, ``"failed"``, ``"busy"`` (another process has it), or ``"waits"`` for what
-            ``monai-iel tune`` writes.
+        state: ``"done"``, ``"reused"``, ``"failed"``, ``"busy"`` (another process has it), or ``"waits"`` for the
+            trainings that it is chosen from.
         seconds: that it took.
         reason: of a failure.
     """
@@ -74,12 +74,12 @@ class CellRun:
 
     @property
     def tuned(self) -> Path:
-        """Folder for the ``--out`` of ``monai-iel tune``, for all seeds of a data set, noise and number of cases."""
+        """Folder of the overlays of a tuned method, for all seeds of a data set, noise and number of cases."""
         return self.study_folder / "tuned" / Path(self.cell.name).parent
 
     @property
     def waits(self) -> bool:
-        """Whether its overlays have to be written first, by ``monai-iel tune``."""
+        """Whether its overlays have to be chosen and written first."""
         return self.cell.method.tuned and not (self.tuned / _TUNED).is_file()
 
     def bundle_run(self) -> BundleRun:
@@ -124,7 +124,7 @@ class CellRun:
 
     def state(self) -> str:
         """``"done"``, ``"failed"``, ``"changed"`` (done, by other settings, versions or files), ``"begun"``,
-        ``"waits"`` (for ``monai-iel tune``) or ``"-"``.
+        ``"waits"`` (for a choice) or ``"-"``.
 
         Looks at files alone; a data set that is not made yet is not made.
         """
@@ -200,7 +200,7 @@ def run_cell(study: Study, cell: Cell, study_folder: Path) -> Outcome:
     start = time.perf_counter()
     run = CellRun(study, cell, study_folder)
     if run.waits:
-        return Outcome(cell, "waits", 0.0, f"waits for {run.tuned / _TUNED}; monai-iel tune --out writes it")
+        return Outcome(cell, "waits", 0.0, "waits for the trainings that it is chosen from")
     with locked(run.folder / ".lock", wait=False) as mine:
         if not mine:
             return Outcome(cell, "busy", 0.0)
@@ -219,8 +219,13 @@ def run_cell(study: Study, cell: Cell, study_folder: Path) -> Outcome:
     return Outcome(cell, "done", time.perf_counter() - start)
 
 
-@cache
 def _text(path: Path) -> str:
+    found = path.stat()
+    return _text_at(path, found.st_mtime_ns, found.st_size)
+
+
+@cache
+def _text_at(path: Path, _mtime_ns: int, _size: int) -> str:
     return path.read_text(encoding="utf-8")
 
 

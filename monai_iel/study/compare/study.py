@@ -94,7 +94,7 @@ class Method:
         pinned: whether the file names the epoch; then the others are not evaluated.
         of_data: settings for single data sets.
         only: the data sets that it is for, all if empty.
-        tuned: whether its overlays are those that ``monai-iel tune`` has written, see `CellRun.tuned`.
+        tuned: whether its overlays are chosen without clean labels, see `CellRun.tuned`.
     """
 
     name: str
