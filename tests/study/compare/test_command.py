@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from monai_iel.cli import app
 from monai_iel.study.compare import CellRun, Study, cells_of
+from monai_iel.tune import Candidate, Evidence, of_study
 
 
 def run(*arguments: object) -> Any:
@@ -76,3 +77,26 @@ def test_options_that_cannot_be_used_are_named(arguments: list[str], said: str, 
     found = run(grid.path, "--out", tmp_path, *arguments)
     assert isinstance(found.exception, ValueError)
     assert said in str(found.exception)
+
+
+def test_a_tuned_method_is_chosen_from_the_others_and_then_trained(
+    write_study: Callable[..., Path], pretend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = {"plain": None, "IEL": {"overlays": "iel/heat"}, "tuned": {"tune": True}}
+    path, out = write_study(methods=methods, noises={"clean": None}), tmp_path / "out"
+    trained: list[tuple[str, bool]] = []
+
+    def execute(self: CellRun) -> None:
+        trained.append((self.cell.method.name, self.waits))
+        pretend(self.study, out, lambda cell, evaluation, case: 0.5 + case / 100, [self.cell])
+
+    def evidence(candidate: Candidate, *_: object, **__: object) -> Evidence:
+        return Evidence(dict.fromkeys("ab", 0.9 if candidate.name == "IEL" else 0.5))
+
+    monkeypatch.setattr(CellRun, "execute", execute)
+    monkeypatch.setattr(of_study, "measure", evidence)
+    found = run(path, "--out", out, "--jobs", 1)
+    assert found.exit_code == 0, found.output
+    assert trained == [("plain", False), ("IEL", False), ("tuned", False)]
+    assert "'tuned' is 'IEL'" in found.output
+    assert "| tuned |" in (out / "RESULTS.md").read_text()
