@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from monai_iel.resources import study_file
-from monai_iel.study.compare import load_study
+from monai_iel.study import BundleRun
+from monai_iel.study.compare import cells_of, load_study
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -128,3 +129,15 @@ def test_the_study_in_the_docs_can_be_read(tmp_path: Path) -> None:
         method = study.methods[name]
         assert method.settings["one_step_gain"] == 1 + 2 * 2 * length**2
         assert method.of_data["hippocampus"]["one_step_gain"] == 1 + 2 * 3 * length**2
+
+
+@pytest.mark.parametrize("name", ["study", "full", "mends"])
+def test_the_studies_of_the_documentation_are_read(name: str, tmp_path: Path) -> None:
+    for data in ("wbc", "dsb", "hippo"):
+        (tmp_path / data).mkdir()
+        (tmp_path / data / "dataset.json").write_text("{}")
+    study = load_study(REPO / "docs" / "study" / f"{name}.yaml", tmp_path)
+    assert study.reference == "DiceCE + smoothing"
+    assert {cell.method.name for cell in cells_of(study)} >= {"DiceCE", "T-Loss", "heat IEL, gain 10"}
+    for method in study.methods.values():
+        BundleRun((*method.overlays, *method.after), method.settings, tmp_path).check()
