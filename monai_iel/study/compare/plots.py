@@ -20,12 +20,13 @@ from monai_iel.visualize import OKABE_ITO
 __all__ = ["CAPTIONS", "as_png", "plots_of"]
 
 CAPTIONS = {
-    "noise": "Dice on clean test labels by noise, with bootstrap intervals of 95 %.",
+    "noise": "Dice on clean test labels by noise, with bootstrap intervals of 95 %. An arrow is a figure far below.",
     "cases": "Dice on clean test labels by the number of training cases, with bootstrap intervals of 95 %.",
     "by-case": "A dot is a test case (mean over the seeds): the best other method against the reference, better above "
     "the line.",
     "curves": "Dice by epoch, mean over the seeds: on clean test labels (thick; they decided nothing) and on the noisy "
-    "validation labels (thin). Where a thick line falls, the noise is being learnt by heart.",
+    "validation labels (thin). Where a thick line falls, the noise is being learnt by heart. Axes may leave out "
+    "the first epochs.",
 }
 """What is said below a figure, by its name."""
 
@@ -58,14 +59,21 @@ def by_noise(summary: Summary, data: str) -> Any:
     columns = summary.columns(data)
     methods = summary.methods(data)
     figure, (axes,) = _figure(_WIDTH, 4.6)
+    found = {(m, x): i for m in methods for x, p in enumerate(columns) if (i := summary.interval(p, m)) is not None}
+    cut = _cut([i.mean for i in found.values()])
     for index, method in enumerate(methods):
-        known = [(x, i) for x, place in enumerate(columns) if (i := summary.interval(place, method)) is not None]
+        known = [(x, i) for (name, x), i in found.items() if name == method]
         middle = [i.mean for _, i in known]
         errors = [[i.mean - i.low for _, i in known], [i.high - i.mean for _, i in known]]
         place_x = [x + 0.7 * ((index + 0.5) / len(methods) - 0.5) for x, _ in known]
         style = {"marker": _MARKERS[index % len(_MARKERS)], "color": _colour(index), "markersize": 5, "elinewidth": 1.2}
         axes.errorbar(place_x, middle, yerr=np.maximum(errors, 0), linestyle="none", label=method, **style)
-    axes.set_xticks(range(len(columns)), list(columns.values()))
+        for x, mean in zip(place_x, middle, strict=True):
+            if cut is not None and mean < cut:
+                below = {"ha": "center", "va": "bottom", "rotation": 90, "fontsize": 7, "color": _colour(index)}
+                axes.annotate(f"\N{LEFTWARDS ARROW} {mean:.2f}", (x, cut), **below)
+    axes.set_ylim(bottom=cut)
+    axes.set_xticks(range(len(columns)), [heading.replace(", ", ",\n") for heading in columns.values()])
     for x in range(1, len(columns)):
         axes.axvline(x - 0.5, color="0.85", linewidth=0.8)
     axes.set_ylabel("Dice on clean labels")
@@ -137,13 +145,15 @@ def learning_curves(summary: Summary, data: str, folder: Path) -> Any | None:
         return None
     figure, panels = _figure(max(6.0, _PANEL * 1.1 * min(len(columns), 3)), _PANEL * 1.1, len(columns))
     for axes, (place, heading) in zip(panels, columns.items(), strict=True):
+        shown = [value for (where, _, _), (_, values) in found.items() if where == place for value in values]
         for index, name in enumerate(names):
             for kind, width in (("test", 1.6), ("validation", 0.7)):
                 if (place, name, kind) in found:
                     label = name if kind == "test" or (place, name, "test") not in found else None
-                    axes.plot(
-                        *found[place, name, kind], _line(index), color=_colour(index), linewidth=width, label=label
-                    )
+                    style = {"color": _colour(index), "linewidth": width, "markersize": 3 + width, "label": label}
+                    axes.plot(*found[place, name, kind], _line(index), marker=".", **style)
+        if shown:
+            axes.set_ylim(bottom=_cut(shown))
         axes.set_title(heading, fontsize=9)
         axes.set_xlabel("epoch", fontsize=8)
         axes.tick_params(labelsize=7)
@@ -161,6 +171,13 @@ def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, list[Any
     for unused in axes[panels:]:
         unused.remove()
     return figure, axes[:panels]
+
+
+def _cut(values: Sequence[float]) -> float | None:
+    """Where an axis begins so that values far below most do not flatten the others; None where there are none."""
+    top = max(values)
+    bottom = top - 2.5 * (top - float(np.quantile(values, 0.25)))
+    return bottom if min(values) < bottom else None
 
 
 def _finished(figure: Any, panels: Sequence[Any], *, legend: bool = True) -> Any:

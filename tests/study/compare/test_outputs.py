@@ -12,6 +12,7 @@ pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 pytest.importorskip("jinja2", reason="the report needs the extra 'report'")
 
 from monai_iel.study.compare import Cell, Study, cells_of, write_outputs
+from monai_iel.study.compare.plots import plots_of
 
 Dice = Callable[[Cell, str, int], float]
 Pretend = Callable[..., None]
@@ -102,3 +103,18 @@ def test_the_same_cells_give_the_same_files_in_any_order(
     write_outputs(grid, tmp_path / "other")
     for name in ("results.csv", "statistics.csv", "RESULTS.md", "report.html", "plots/phantom-noise.png"):
         assert (tmp_path / "other" / name).read_bytes() == (written / name).read_bytes(), name
+
+
+def test_a_method_that_learnt_nothing_does_not_flatten_the_others(
+    grid: Study, dice: Dice, pretend: Pretend, tmp_path: Path
+) -> None:
+    def collapsed(cell: Cell, evaluation: str, case: int) -> float:
+        return 0.1 if cell.method.name == "IEL" and cell.noise.name == "clean" else dice(cell, evaluation, case)
+
+    for value, cut in ((dice, False), (collapsed, True)):
+        pretend(grid, tmp_path, value)
+        summary = write_outputs(grid, tmp_path)
+        assert summary is not None
+        (axes,) = plots_of(summary, "phantom", tmp_path)["noise"].axes
+        assert [text.get_text() for text in axes.texts] == (["\N{LEFTWARDS ARROW} 0.10"] if cut else [])
+        assert axes.get_ylim()[0] > 0.5
