@@ -27,7 +27,13 @@ EVOLUTIONS = [
 Fenced = Callable[[str, str], list[str]]
 
 # Tables and commands.
-WITHOUT_PYTHON = {"annotation_noise_measured.md", "label_audit_measured.md", "compare.md", "tune.md"}
+WITHOUT_PYTHON = {
+    "annotation_noise_measured.md",
+    "label_audit_measured.md",
+    "study_measured.md",
+    "compare.md",
+    "tune.md",
+}
 
 
 def prose(page: Path) -> str:
