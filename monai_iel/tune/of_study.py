@@ -18,9 +18,12 @@ from monai_iel.tune.candidates import Candidate, smoothings
 from monai_iel.tune.criteria import CRITERIA, Evidence
 from monai_iel.tune.measure import Networks, measure
 
-__all__ = ["StudyGroup", "groups_of", "tune_study"]
+__all__ = ["Place", "StudyGroup", "groups_of", "tune_study"]
 
-_TUNED, _CHOICE = "tuned.yaml", "choice.json"
+Place = tuple[str, str, str, int]
+"""Data set, noise, number of cases, seed."""
+
+_CHOICE = "choice.json"
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ class StudyGroup:
         return sorted(found, key=lambda pair: pair[0].kind)
 
 
-def groups_of(study: Study, folder: Path) -> dict[tuple[str, str, str, int], StudyGroup]:
+def groups_of(study: Study, folder: Path) -> dict[Place, StudyGroup]:
     """The groups by data set, noise, number of cases and seed."""
-    found: dict[tuple[str, str, str, int], dict[str, Cell]] = {}
+    found: dict[Place, dict[str, Cell]] = {}
     for cell in cells_of(study):
         found.setdefault(_place(cell), {})[cell.method.name] = cell
     return {place: StudyGroup(study, folder, cells) for place, cells in found.items()}
@@ -113,11 +116,13 @@ def tune_study(
         names = ", ".join(name for name in CRITERIA if name != "halves")
         raise ValueError(f"criterion is {criterion!r}, expected one of {names} for a study")
     groups = groups_of(study, folder)
-    waiting = {CellRun(study, cell, folder).tuned: cell for cell in cells if cell.method.tuned}
+    tuned = [CellRun(study, cell, folder) for cell in cells if cell.method.tuned]
+    runs = {run.tuned: run for run in tuned}  # one for all seeds
     written = []
-    for out, cell in waiting.items():
-        if (out / _TUNED).is_file() and not (out / _CHOICE).is_file():
+    for out, run in runs.items():
+        if not run.waits and not (out / _CHOICE).is_file():
             continue
+        cell = run.cell
         group = groups[*_place(cell)[:3], study.seeds[0]]
         if missing := group.missing:
             say(f"{group.words}: {cell.method.name!r} waits for {', '.join(map(repr, missing))}")
@@ -143,7 +148,7 @@ def _chosen(group: StudyGroup, out: Path, criterion: str) -> str:
     return choice.name
 
 
-def _place(cell: Cell) -> tuple[str, str, str, int]:
+def _place(cell: Cell) -> Place:
     return cell.data.name, cell.noise.name, cell.cases.name, cell.seed
 
 

@@ -12,12 +12,10 @@ from monai_iel.study.compare import Study
 from monai_iel.study.quiet import LOG, quietly
 from monai_iel.tune.criteria import CRITERIA, Evidence
 from monai_iel.tune.measure import Networks, clean_dice, halves_of, measure
-from monai_iel.tune.of_study import groups_of
+from monai_iel.tune.of_study import Place, groups_of
 from monai_iel.tune.trainings import train_all
 
 __all__ = ["mean_regret", "regret_table"]
-
-Place = tuple[str, str, str, int]
 
 
 def regret_table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from monai_iel.data import load_datalist, make_phantom_dataset
+from monai_iel.study.compare import Study, load_study
 from monai_iel.tune import Candidate, Tuned, Tuning
 
 CANDIDATES = (
@@ -25,6 +26,19 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def read_study(tmp_path: Path, phantom_list: Path) -> Callable[[str], Study]:
+    """Reads a study of one data set without noise, of which only methods and seeds are given."""
+
+    def read(text: str) -> Study:
+        path = tmp_path / "study.yaml"
+        data = f"data: {{phantom: {{overlays: data/phantom, dataset: {phantom_list}}}}}\n"
+        path.write_text(f"{data}noises: {{clean: {{}}}}\nsettings: {{patch_size: [32, 32, 32]}}\n{text}")
+        return load_study(path)
+
+    return read
 
 
 @pytest.fixture(scope="package")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from monai_iel.study.compare import CellRun, Study, cells_of, load_study
+from monai_iel.study.compare import CellRun, Study, cells_of
 from monai_iel.tune import Candidate, Evidence, groups_of, of_study, tune_study
 
 STUDY = """\
-data: {phantom: {overlays: data/phantom, dataset: DATASET}}
-noises: {clean: {}}
 methods:
   plain: {}
   heat: {overlays: iel/heat, settings: {iel_steps: 5}, for: {phantom: {iel_gain: 10}}}
@@ -22,15 +21,12 @@ methods:
   plain + Evolve: {of: plain, after: evolve, settings: {iel_gain: 5}}
   tuned: {tune: true}
 seeds: [3, 4]
-settings: {patch_size: [32, 32, 32]}
 """
 
 
 @pytest.fixture
-def study(tmp_path: Path, phantom_list: Path) -> Study:
-    path = tmp_path / "study.yaml"
-    path.write_text(STUDY.replace("DATASET", str(phantom_list)))
-    return load_study(path)
+def study(read_study: Callable[[str], Study]) -> Study:
+    return read_study(STUDY)
 
 
 @pytest.fixture

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from monai_iel.study.compare import CellRun, Study, load_study
+from monai_iel.study.compare import CellRun, Study
 from monai_iel.tune import Candidate, Evidence, mean_regret, regret, regret_table
 
 STUDY = """\
-data: {phantom: {overlays: data/phantom, dataset: DATASET}}
-noises: {clean: {}}
 methods:
   plain: {}
   plain, stopped early: {of: plain, epoch: best}
   heat: {overlays: iel/heat, settings: {iel_gain: 10}}
   plain + Evolve: {of: plain, after: evolve, settings: {iel_gain: 5}}
 seeds: [0, 1]
-settings: {patch_size: [32, 32, 32]}
 """
 
 
 @pytest.fixture
-def study(tmp_path: Path, phantom_list: Path) -> Study:
-    path = tmp_path / "study.yaml"
-    path.write_text(STUDY.replace("DATASET", str(phantom_list)))
-    return load_study(path)
+def study(read_study: Callable[[str], Study]) -> Study:
+    return read_study(STUDY)
 
 
 @pytest.fixture
