@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,17 +43,34 @@ def compare(
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Train nothing; tables and report of what is there.")
     ] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="The method that the others are compared with. Default: that of the study file.")
+    ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the tables, plots and report, for several studies in one folder. Default: --out."),
+    ] = None,
 ) -> None:
     """Compare methods on data sets with noisy annotations: train, evaluate on clean labels, test in pairs, report.
 
     A run that was killed goes on where it was. Exit code: 0; 1 if a training failed; 2 with one line that says what to
     change.
     """
-    from monai_iel.study.compare import default_jobs, load_study, run_cells, selected, shard_of, write_outputs
+    from monai_iel.study.compare import (
+        default_jobs,
+        load_study,
+        run_cells,
+        selected,
+        shard_of,
+        write_outputs,
+    )
+    from monai_iel.study.compare.entry import known_name
     from monai_iel.tune import tune_study
 
     path = study_file(study)
     loaded = load_study(path, data_root)
+    if reference is not None:
+        loaded = replace(loaded, reference=known_name(reference, list(loaded.methods), "--reference", "method"))
     folder = (out or Path("runs") / path.stem).resolve()
     cells = shard_of(selected(loaded, _only(only or [])), *_shard(shard))
     if list_:
@@ -66,13 +84,13 @@ def compare(
             tune_study(loaded, tuned, folder, say=_say)
             outcomes += run_cells(loaded, tuned, folder, jobs=jobs, say=_say)
         failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    summary = write_outputs(loaded, folder)
+    summary = write_outputs(loaded, folder, tables and tables.resolve())
     if summary is None:
         print(f"no training is finished in {folder}")
     else:
         if tally := summary.tally():
             print_table(tally)
-        print(f"report: {folder / 'report.html'}; tables: RESULTS.md, results.csv, statistics.csv")
+        print(f"report: {(tables or folder) / 'report.html'}; tables: RESULTS.md, results.csv, statistics.csv")
     if failed:
         print(f"{len(failed)} trainings failed; their reasons stand in failed.txt and log.txt of their folders")
         raise typer.Exit(1)

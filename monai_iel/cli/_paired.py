@@ -25,7 +25,9 @@ def _default(index: int) -> str:
 
 
 def paired(
-    out: Annotated[Path, typer.Argument(help="Folder for everything; complete trainings in it are reused.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder for everything; complete trainings in it are reused, interrupted ones go on.")
+    ],
     bundle: Annotated[str, typer.Option(help=f"Which bundle: {', '.join(BUNDLES)}.")] = BUNDLES[0],
     data: Annotated[
         str | None, typer.Option(help=f"Overlay of the data set, e.g. data/wbc, or a file. {_default(0)}")
@@ -52,6 +54,7 @@ def paired(
 ) -> None:
     """Train with and without an IEL on noisy annotations, evaluate on clean labels, and write a table and a report."""
     from monai_iel.study import PairedStudy, mean_table
+    from monai_iel.study.page import write_page  # before the trainings, to learn now that a package is missing
 
     bundle_root(bundle)  # refuses an unknown one
     usual_data, usual_noise, usual_iel = _USUAL[bundle]
@@ -73,6 +76,4 @@ def paired(
     rows = study.compare()
     print_table(mean_table(rows))
     segmented = study.segment() if segment else {}
-    from monai_iel.study.page import write_page
-
     print(f"report: {write_page(study, rows, segmented)}")

@@ -31,7 +31,7 @@ def tune(
         ),
     ] = None,
     criterion: Annotated[
-        str, typer.Option(help="held-out (Dice), likelihood, halves or discrepancy; see the README.")
+        str, typer.Option(help="held-out (Dice), likelihood, halves or discrepancy; see docs/tune.md.")
     ] = "held-out",
     seed: Annotated[int, typer.Option(help="Of the trainings.")] = 0,
     jobs: Annotated[int, typer.Option(help="Trainings at once. Default: as many as there are CPUs; 1 with a GPU.")] = 0,

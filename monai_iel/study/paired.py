@@ -44,7 +44,7 @@ class Row:
     train_seconds: float
 
     def figures(self) -> dict[str, float | int | None]:
-        """Metrics, each followed by the counts of its family: ``hd95_missed`` behind ``hd95_mm``."""
+        """Metrics, each followed by the counts of its family: ``hd95_missed`` after ``hd95_mm``."""
         left = dict(self.counts)
         found: dict[str, float | int | None] = {}
         for name, value in self.metrics.items():
@@ -63,7 +63,7 @@ class PairedStudy:
     """A paired comparison on one data set with one noise.
 
     Args:
-        folder: where everything is written; complete trainings in it are reused.
+        folder: where everything is written; complete trainings in it are reused, interrupted ones go on.
         data: overlay of the data set.
         noise: overlay of the annotation noise, or None.
         iels: overlays of the IELs, or of other trainings to compare with, such as ``"peers/quasi_concavity"``.
@@ -130,7 +130,7 @@ class PairedStudy:
             for method in self.methods():
                 print(f"--- {method}, seed {seed}", flush=True)
                 run = self.run(method, seed)
-                seconds = run.train()
+                seconds = run.train(resume=True)
                 for epoch in self.epochs:
                     rows += self._evaluated(run, method, epoch, seed, seconds)
                 self._write(rows)

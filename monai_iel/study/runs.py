@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from glob import escape
@@ -26,6 +26,7 @@ from monai_iel.resources import bundle_root, overlay
 __all__ = ["EVALUATED", "BundleRun", "label_map_of", "root_cause", "written_stem"]
 
 EVALUATED = "evaluated.json"  # the last file of an evaluation that `BundleRun.evaluate_once` has made
+_WHERE = ("dataset_json", "dataset_dir")  # where the data lie; they are known by their ids, sizes and times
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -65,6 +66,7 @@ class BundleRun:
         folder: where the run writes: ``train/``, ``evaluate-.../``, ``segment/``.
         bundle: name of the bundle.
         quiet: loggers that speak only of errors.
+        surroundings: what the results depend on besides, such as a number of threads.
     """
 
     overlays: tuple[str, ...]
@@ -77,6 +79,7 @@ class BundleRun:
         "monai.bundle.workflows",
         "monai.data.image_writer",
     )
+    surroundings: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Look overlays and settings up; nothing is run.
@@ -116,8 +119,9 @@ class BundleRun:
         is_same = begun.exists() and json.loads(begun.read_text())["key"] == key
         goes_on = {"resume": True} if resume and is_same and (out / "checkpoint.pt").exists() else {}
         if not (goes_on or self.settings.get("resume")):
-            for events in out.glob("events.out.tfevents.*"):  # of a training that did not end, or had other settings
-                events.unlink()
+            for name in ("events.out.tfevents.*", "checkpoint*.pt"):  # of one that did not end, or had other settings
+                for left in out.glob(name):
+                    left.unlink()
         write_text(begun, json.dumps({"key": key}) + "\n")
         seconds = self._run(["train"], [], {"output_dir": str(out), **goes_on})
         write_text(done, json.dumps({"key": key, "seconds": seconds}) + "\n")
@@ -141,7 +145,7 @@ class BundleRun:
     ) -> Path:
         """Evaluate the trained network as `evaluate`, unless the same is there; returns the folder.
 
-        The same has the same training, weights, configs' text and settings.
+        The same has the same training, weights, configs' text, settings and files.
 
         Raises:
             FileNotFoundError: the training is not complete.
@@ -149,7 +153,8 @@ class BundleRun:
         folder = self.folder / f"evaluate-{name}"
         trained = json.loads((self.folder / "train" / "finished.json").read_text())["key"]
         configs = [bundle_root(self.bundle) / "configs" / "evaluate.yaml", *map(overlay, overlays)]
-        parts = [trained, weights, [config.read_text(encoding="utf-8") for config in configs], settings]
+        cases = self._content(["train", "evaluate"], overlays, settings, "@validate::cases")
+        parts = [trained, weights, [config.read_text(encoding="utf-8") for config in configs], settings, _files(*cases)]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         marker = folder / EVALUATED
         if marker.is_file() and json.loads(marker.read_text())["key"] == key:
@@ -187,15 +192,20 @@ class BundleRun:
 
     def content(self, *expressions: str) -> list[Any]:
         """Values of config expressions, e.g. ``"@train::cases"``, in the training config, without running it."""
-        parts = {f"content_{i}": expression for i, expression in enumerate(expressions)}
-        quick = {"check_data": "files", "output_dir": str(self.folder / "train")}
-        workflow = self._workflow(["train"], [], {**quick, **parts})
-        return [workflow.parser.get_parsed_content(name) for name in parts]
+        return self._content(["train"], [], {}, *expressions)
 
     def test_cases(self) -> list[dict[str, str]]:
         """The test section of the data list."""
         path, dims = self.content("@dataset_json", "@spatial_dims")
         return load_datalist(path, "test", spatial_dims=dims, check="off")
+
+    def _content(
+        self, configs: Sequence[str], overlays: Sequence[str], settings: Mapping[str, Any], *expressions: str
+    ) -> list[Any]:
+        parts = {f"content_{i}": expression for i, expression in enumerate(expressions)}
+        quick = {"check_data": "files", "output_dir": str(self.folder / "train")}
+        workflow = self._workflow(configs, overlays, {**settings, **quick, **parts})
+        return [workflow.parser.get_parsed_content(name) for name in parts]
 
     def _known_ids(self) -> set[str]:
         files = [*(bundle_root(self.bundle) / "configs").glob("*.yaml"), *(overlay(name) for name in self.overlays)]
@@ -228,17 +238,27 @@ class BundleRun:
         return seconds
 
     def _key(self) -> str:
-        """Changes with the configs' text, the settings, the versions, and every file that the training reads."""
+        """Changes with all that the training depends on, but not with where the files that it reads lie."""
         configs = [bundle_root(self.bundle) / "configs" / "train.yaml", *(overlay(name) for name in self.overlays)]
-        cases = [case for section in self.content("@train::cases", "@validate::cases") for case in section]
-        files = [(path, os.stat(path)) for case in cases for path in (case["image"], case["label"])]
         parts = [
             [config.read_text() for config in configs],
-            dict(self.settings),
+            {name: value for name, value in self.settings.items() if name not in _WHERE},
+            dict(self.surroundings),
             [version(name) for name in ("monai-iel", "monai", "torch", "pytorch-ignite")],
-            [(path, found.st_size, found.st_mtime_ns) for path, found in files],
+            _files(*self.content("@train::cases", "@validate::cases")),
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _files(*sections: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Ids of the cases of each section, with the sizes and times of their files."""
+    found = []
+    for cases in sections:
+        for case in cases:
+            stats = [os.stat(case[key]) for key in ("image", "label")]
+            found.append([case["case_id"], *((one.st_size, one.st_mtime_ns) for one in stats)])
+        found.append([])
+    return found
 
 
 @cache

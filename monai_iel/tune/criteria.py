@@ -51,7 +51,9 @@ class Choice:
 
 
 def choose(scores: Mapping[str, Scores], *, what: str = "Dice with the noisy labels", seed: int = 0) -> Choice:
-    """The simplest candidate that is not worse than the best one by more than the standard error of the difference.
+    """The simplest candidate that is as good as the best one, and that no simpler one beats.
+
+    As good is: not worse by more than the standard error of their difference.
 
     **Why noisy labels can serve.** Let p be a prediction for a held-out case, z its true and y its noisy label as
     numbers per voxel, y = z + n. Then
@@ -95,7 +97,7 @@ def choose(scores: Mapping[str, Scores], *, what: str = "Dice with the noisy lab
     means = matrix.mean(axis=1)
     best = int(means.argmax())
     paired = _paired(matrix - matrix[best], seed)
-    chosen = next(i for i in range(len(names)) if -paired[i].mean <= paired[i].error)
+    chosen = _simplest(-means, [-one.mean <= one.error for one in paired])
     rows = [
         {"candidate": name, "chosen": i == chosen, "score": float(mean), **one.row()}
         for i, (name, mean, one) in enumerate(zip(names, means, paired, strict=True))
@@ -158,7 +160,8 @@ def choose_by_discrepancy(training: Mapping[str, Scores], held_out: Mapping[str,
     The residual is 1 - Dice with the noisy labels. That of held-out cases holds the noise and the network's own error,
     and the smallest among the candidates is taken for the noise level delta. A candidate whose training residual is
     below it has memorised noise, one above it smooths away more than noise; the nearest to it is chosen, and of
-    those that are as near, within the standard error of their difference, the simplest.
+    those that are as near, within the standard error of their difference, the simplest that no simpler one is nearer
+    than.
 
     **When this fails.** delta is too large by the error that networks make on cases they have not seen. With few cases,
     or clean labels, most of it is that, and the choice is too strong.
@@ -184,7 +187,7 @@ def choose_by_discrepancy(training: Mapping[str, Scores], held_out: Mapping[str,
     away = np.abs(residuals - level)
     best = int(away.argmin())
     paired = _paired(matrix - matrix[best], seed)
-    chosen = next(i for i in range(len(names)) if away[i] - away[best] <= paired[i].error)
+    chosen = _simplest(away, [away[i] - away[best] <= one.error for i, one in enumerate(paired)])
     rows = [
         {"candidate": name, "chosen": i == chosen, "score": float(-away[i]), "residual": float(residuals[i])}
         for i, name in enumerate(names)
@@ -196,6 +199,11 @@ def choose_by_discrepancy(training: Mapping[str, Scores], held_out: Mapping[str,
         + ("." if chosen == best else "; the difference is within its standard error, so the simpler one is taken."),
     )
     return Choice(names[chosen], reasons, tuple(rows))
+
+
+def _simplest(costs: NDArray[np.float64], as_good: Sequence[bool]) -> int:
+    """The first that is as good as the best one, and not worse than a simpler one whose difference is more certain."""
+    return next(i for i in range(len(costs)) if as_good[i] and costs[i] <= costs[: i + 1].min())
 
 
 def _by_likelihood(evidence: Mapping[str, Evidence], seed: int) -> Choice:

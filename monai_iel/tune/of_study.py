@@ -30,8 +30,8 @@ _CHOICE = "choice.json"
 class StudyGroup:
     """What is chosen from in a study: its trainings on the same labels, from the same seed.
 
-    The candidates are the study's plain training and its IELs (overlays in a folder ``iel``) at the last epoch, what it
-    has of them with `Evolve` at inference, and the plain network with each of `smoothings`.
+    The candidates are the study's trainings but those with another loss (an overlay of a folder ``peers`` or ``loss``),
+    at the last epoch, what it has of them with `Evolve` at inference, and the plain network with each of `smoothings`.
 
     Args:
         study: the study.
@@ -58,7 +58,7 @@ class StudyGroup:
     @property
     def missing(self) -> list[str]:
         """Methods whose training is not done."""
-        return [name for name, run in self.runs.items() if run.finished() is None]
+        return [name for name, run in self.runs.items() if not run.is_done()]
 
     def candidates(self) -> list[tuple[Candidate, str]]:
         """Each with the name of the training that it takes, from the simplest on."""
@@ -136,6 +136,10 @@ def tune_study(
 def _chosen(group: StudyGroup, out: Path, criterion: str) -> str:
     """Measure, choose, write; the name of the choice."""
     candidates, evidence = group.candidates(), dict[str, Evidence]()
+    if not candidates:
+        raise ValueError(
+            f"{group.study.path}: has a tuned method, but only trainings with other losses for {group.words}"
+        )
     for candidate, of in candidates:
         run = group.runs[of]
         with quietly(run.folder / LOG, threads=group.study.threads):
@@ -153,5 +157,5 @@ def _place(cell: Cell) -> Place:
 
 
 def _is_candidate(method: Method) -> bool:
-    trained = all(overlay(name).parent.name == "iel" for name in method.overlays)
-    return not method.tuned and method.epoch == "last" and trained and set(method.after) <= {"evolve"}
+    same_loss = all(overlay(name).parent.name not in ("peers", "loss") for name in method.overlays)
+    return not method.tuned and method.epoch == "last" and same_loss and set(method.after) <= {"evolve"}

@@ -24,7 +24,7 @@ from torch import nn
 from monai_iel.resources import BUNDLES
 
 EVERY_BUNDLE = pytest.mark.parametrize("bundle", BUNDLES, indirect=True, scope="session")
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
 # What the bundles' weights are weights of, written out: a network that stock MONAI makes from these arguments.
 NETWORKS: dict[str, dict[str, Any]] = {
     "noisy_annotation_segmentation": {
@@ -52,11 +52,11 @@ def network(root: Path) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def block(root: Path) -> Callable[[str], str]:
-    """The block of the README's section on export in a language, with the bundle in the place of its example."""
+    """The block of the page on export in a language, with the bundle in the place of its example."""
 
     def text(language: str) -> str:
-        section = README.read_text(encoding="utf-8").partition("\n## Export\n")[2].partition("\n## ")[0]
-        (found,) = re.findall(rf"^```{language}\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+        page = PAGE.read_text(encoding="utf-8")
+        (found,) = re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
         config = yaml.safe_load((root / "configs" / "inference.yaml").read_text())
         shape = ",".join(map(str, [2, config["in_channels"], *config["patch_size"]]))
         found = found.replace("[2,1,40,56,40]", f"[{shape}]")

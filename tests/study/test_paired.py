@@ -18,6 +18,7 @@ from monai_iel import compute_physical_hausdorff_distance
 from monai_iel.study import PairedStudy, Row, mean_table
 from monai_iel.study.manifest import noise_manifest
 from monai_iel.study.page import write_page
+from monai_iel.study.runs import BundleRun
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 pytest.importorskip("jinja2", reason="the report needs the extra 'report'")
@@ -87,6 +88,22 @@ def test_everything_is_written_inside_the_folder(study: PairedStudy, rows: list[
 def test_complete_trainings_are_reused(study: PairedStudy, rows: list[Row], trainings: list[Path]) -> None:
     assert study.compare() == rows
     assert trainings == []
+
+
+def test_an_interrupted_training_goes_on(tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    study = PairedStudy(tmp_path, data="data/phantom", noise="noise/block", settings=tiny)
+    found: list[Any] = []
+
+    def interrupted(run: BundleRun, configs: Any, overlays: Any, settings: dict[str, Any]) -> None:
+        found.append(settings.get("resume", False))
+        (run.folder / "train" / "checkpoint.pt").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BundleRun, "_run", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            study.compare()
+    assert found == [False, True]
 
 
 def test_the_page_is_self_contained_and_names_the_methods(

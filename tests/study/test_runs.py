@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,35 @@ def test_curves_of_an_abandoned_training_are_removed(
     old.write_bytes(b"")
     bundle_run(tmp_path, tiny).train()
     assert not old.exists()
+
+
+def test_checkpoints_of_another_training_are_not_gone_on_from(
+    tmp_path: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed: list[bool] = []
+
+    def killed(self: BundleRun, configs: Any, overlays: Any, settings: Any) -> None:
+        resumed.append(settings.get("resume", False))
+        if self.settings.get("learning_rate") is None:  # the others are killed before their first checkpoint
+            (self.folder / "train" / "checkpoint.pt").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BundleRun, "_run", killed)
+    for settings in ({}, {}, {"learning_rate": 0.1}, {"learning_rate": 0.1}):
+        with pytest.raises(KeyboardInterrupt):
+            bundle_run(tmp_path, tiny, **settings).train(resume=True)
+    assert resumed == [False, True, False, False]
+
+
+def test_a_training_is_the_same_where_its_data_are_moved_and_another_with_other_threads(
+    tmp_path: Path, tiny: dict[str, Any], phantom_list: Path, pretended: list[dict[str, Any]]
+) -> None:
+    moved = shutil.copytree(phantom_list.parent, tmp_path / "moved")  # with their times
+    for path in (phantom_list, moved / phantom_list.name):
+        bundle_run(tmp_path / "run", {**tiny, "dataset_json": str(path)}).train()
+    assert len(pretended) == 1
+    replace(bundle_run(tmp_path / "run", tiny), surroundings={"threads": 2}).train()
+    assert len(pretended) == 2
 
 
 def test_a_misspelt_setting_is_refused_with_the_nearest(tmp_path: Path, tiny: dict[str, Any]) -> None:

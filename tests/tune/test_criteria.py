@@ -167,3 +167,19 @@ def test_every_criterion_chooses_from_the_same_evidence() -> None:
 
     tables = {"none": evidence(0.5), "heat": evidence(0.9)}
     assert {name: criterion(tables, 0).name for name, criterion in CRITERIA.items()} == dict.fromkeys(CRITERIA, "heat")
+
+
+def test_a_candidate_that_a_simpler_one_beats_is_not_taken_because_its_difference_is_uncertain() -> None:
+    best = 0.8 + 0.01 * RNG(0).standard_normal(len(CASES))
+    centred = RNG(1).standard_normal((2, len(CASES)))
+    centred -= centred.mean(axis=1, keepdims=True)
+    plain = best - 0.01 + 0.02 * centred[0]  # a standard error of 0.004
+    wild = best - 0.02 + 0.12 * centred[1]  # one of 0.024
+    found = {"none": scores(plain), "wild": scores(wild), "best": scores(best)}
+    choice = choose(found)
+    rows = {str(row["candidate"]): row for row in choice.table}
+    assert -rows["none"]["difference"] > rows["none"]["standard_error"]
+    assert -rows["wild"]["difference"] < rows["wild"]["standard_error"]
+    assert choice.name == "best"
+    # A held-out score of 0.8 makes 0.2 the noise level, and the same three are away from it by the same.
+    assert choose_by_discrepancy(found, {name: scores(best) for name in found}).name == "best"

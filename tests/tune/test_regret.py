@@ -39,7 +39,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Candidate]:
 
     monkeypatch.setattr(regret, "measure", evidence)
     monkeypatch.setattr(regret, "clean_dice", lambda candidate, run: {"t": clean.get(candidate.name, 0.7)})
-    monkeypatch.setattr(CellRun, "finished", lambda self: {"key": ""} if self.cell.seed == 0 else None)
+    monkeypatch.setattr(CellRun, "is_done", lambda self: self.cell.seed == 0)
     return seen
 
 

@@ -27,8 +27,9 @@ def as_markdown(summary: Summary, noise: Sequence[Mapping[str, Any]], plots: Map
     for data in summary.data_sets():
         parts += [f"## {data}", "Dice in points with its interval; the best mean of a column is bold."]
         parts += [_dice_table(summary, data), f"Difference from {study.reference!r} in points:"]
-        parts += [_table(summary.differences(data)), "Last epoch, and best epoch of the noisy validation:"]
-        parts += [_table(summary.epochs(data), _number)]
+        parts.append(_table(summary.differences(data)))
+        if epochs := summary.epochs(data):
+            parts += ["Dice in points at the last epoch, and at the best of the noisy validation:", _table(epochs)]
         parts += [f"![{CAPTIONS[name]}]({file})\n\n{CAPTIONS[name]}" for name, file in plots.get(data, {}).items()]
         for place, heading in summary.columns(data).items():
             parts += [f"### {data}: {heading}", _table(summary.figures(place), _number)]

@@ -13,7 +13,7 @@ from monai_iel.study.compare.cells import cells_of
 from monai_iel.study.compare.differences import BETTER
 from monai_iel.study.compare.markdown import as_markdown
 from monai_iel.study.compare.plots import CAPTIONS, as_png, plots_of
-from monai_iel.study.compare.run_cell import CellRun
+from monai_iel.study.compare.run_cell import CellRun, look_again
 from monai_iel.study.compare.study import Study, slug
 from monai_iel.study.compare.summary import Summary
 from monai_iel.study.compare.tables import (
@@ -31,30 +31,39 @@ __all__ = ["write_outputs"]
 Plots = Mapping[str, Mapping[str, Any]]
 
 
-def write_outputs(study: Study, folder: Path) -> Summary | None:
-    """Write all tables, ``RESULTS.md``, the plots and ``report.html``, of the cells that are finished.
+def write_outputs(study: Study, folder: Path, out: Path | None = None) -> Summary | None:
+    """Write all tables, ``RESULTS.md``, the plots and ``report.html``, of the cells that are done.
+
+    Args:
+        study: the study.
+        folder: of the study.
+        out: where they are written, if not there.
 
     Returns:
         What they show; None where no cell is finished yet, and nothing is written.
     """
+    look_again()
     cells = cells_of(study)
-    measured = measured_in(study, cells, folder)
+    states = {cell.name: CellRun(study, cell, folder).state() for cell in cells}
+    done = [cell for cell in cells if states[cell.name] == "done"]
+    measured = measured_in(study, done, folder)
     if not measured:
         return None
-    unfinished = sum(CellRun(study, cell, folder).finished() is None for cell in cells)
-    summary = Summary(study, measured, comparisons_of(study, measured), unfinished)
-    noise = noise_rows(study, cells, folder)
-    write_results(folder / "results.csv", measured)
-    write_seconds(folder / "seconds.csv", measured)
-    write_statistics(folder / "statistics.csv", summary.comparisons, study.tolerance)
-    write_noise(folder / "noise.csv", noise)
+    changed = [cell.words for cell in cells if states[cell.name] == "changed"]
+    summary = Summary(study, measured, comparisons_of(study, measured), len(cells) - len(done) - len(changed), changed)
+    noise = noise_rows(study, done, folder)
+    out = out or folder
+    write_results(out / "results.csv", measured)
+    write_seconds(out / "seconds.csv", measured)
+    write_statistics(out / "statistics.csv", summary.comparisons, study.tolerance)
+    write_noise(out / "noise.csv", noise)
     plots = {data: plots_of(summary, data, folder) for data in summary.data_sets()}
     files = {data: {name: f"plots/{slug(data)}-{name}.png" for name in figures} for data, figures in plots.items()}
     for data, figures in plots.items():
         for name, figure in figures.items():
-            write_bytes(folder / files[data][name], as_png(figure))
-    write_text(folder / "RESULTS.md", as_markdown(summary, noise, files))
-    _write_page(summary, noise, plots, folder)
+            write_bytes(out / files[data][name], as_png(figure))
+    write_text(out / "RESULTS.md", as_markdown(summary, noise, files))
+    _write_page(summary, noise, plots, out)
     return summary
 
 
@@ -88,7 +97,9 @@ def _add_data_set(report: Report, summary: Summary, data: str, plots: Plots) -> 
     for name, figure in plots.get(data, {}).items():
         report.add_picture(figure, caption=CAPTIONS[name])
     if epochs := summary.epochs(data):
-        report.add_table(epochs, caption="Last epoch, and best epoch of the noisy validation")
+        report.add_table(
+            epochs, caption="Dice in points at the last epoch, and at the best one of the noisy validation"
+        )
     for place, heading in summary.columns(data).items():
         rows = summary.figures(place)
         best: dict[str, Best] = {name: "max" if BETTER[name] > 0 else "min" for name in rows[0] if name in BETTER}

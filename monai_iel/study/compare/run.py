@@ -13,7 +13,7 @@ from monai_iel.files import write_text
 from monai_iel.processes import each_as_it_ends
 from monai_iel.study.compare.cells import Cell
 from monai_iel.study.compare.datasets import DataLists
-from monai_iel.study.compare.run_cell import CellRun, Outcome, run_cell
+from monai_iel.study.compare.run_cell import CellRun, Outcome, look_again, run_cell
 from monai_iel.study.compare.study import Study
 
 __all__ = ["default_jobs", "run_cells"]
@@ -49,6 +49,7 @@ def run_cells(
     """
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}, expected 1 or more")
+    look_again()
     write_text(folder / "study.yaml", study.path.read_text(encoding="utf-8"))
     say("reading the data sets and writing the noisy labels")
     DataLists(folder).prepare(cells, workers=jobs, progress=False)

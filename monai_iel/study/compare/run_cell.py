@@ -24,7 +24,7 @@ from monai_iel.study.compare.study import Method, Study
 from monai_iel.study.quiet import LOG, quietly
 from monai_iel.study.runs import EVALUATED, BundleRun, root_cause
 
-__all__ = ["CellRun", "Outcome", "run_cell"]
+__all__ = ["CellRun", "Outcome", "look_again", "run_cell"]
 
 _WEIGHTS = {"last": "model_last.pt", "best": "model.pt"}
 _DONE, _FAILED = "cell.json", "failed.txt"
@@ -98,7 +98,8 @@ class CellRun:
         if self.study.watch:
             overlays = (*overlays, "watch")
             settings["watch_interval"] = self.study.watch
-        return BundleRun(overlays, settings, self.folder, cell.data.bundle).with_own_settings()
+        run = BundleRun(overlays, settings, self.folder, cell.data.bundle, surroundings={"threads": self.study.threads})
+        return run.with_own_settings()
 
     def is_done(self) -> bool:
         """Whether all of it is there, made by the same settings, versions and files."""
@@ -107,14 +108,10 @@ class CellRun:
 
     def finished(self) -> dict[str, Any] | None:
         """What is written when all is done (key, seconds of the training); None where an evaluation is missing."""
-        found = self.written()
-        there = all(self.evaluated(evaluation.name) for evaluation in self.evaluations)
-        return found if there else None
-
-    def written(self) -> dict[str, Any] | None:
-        """The same, if perhaps not all that the study now asks for is there."""
         path = self.folder / _DONE
-        found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+        if not path.is_file() or not all(self.evaluated(evaluation.name) for evaluation in self.evaluations):
+            return None
+        found: dict[str, Any] = json.loads(path.read_text())
         return found
 
     def evaluated(self, evaluation: str) -> Path | None:
@@ -217,6 +214,11 @@ def run_cell(study: Study, cell: Cell, study_folder: Path) -> Outcome:
             (run.folder / _FAILED).write_text(reason + "\n", encoding="utf-8")
             return Outcome(cell, "failed", time.perf_counter() - start, reason)
     return Outcome(cell, "done", time.perf_counter() - start)
+
+
+def look_again() -> None:
+    """Forget the data sets' files, which may have changed since an earlier run of this process."""
+    _files_of.cache_clear()
 
 
 def _text(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monai_iel.resources import BUNDLES, overlay
 from monai_iel.study.compare.entry import Entry, known_name, read_yaml
+from monai_iel.study.compare.known_settings import check_settings
 from monai_iel.study.compare.study import ALL, EPOCHS, Cases, DataSet, Method, Noise, Study, slug
 
 __all__ = ["load_study"]
@@ -49,6 +50,7 @@ def load_study(path: Path, data_root: Path | None = None) -> Study:
     top.end()
     for what in ("data", "noises", "methods"):
         _check_folders(list(getattr(study, what)), f"{top.where}: {what}")
+    check_settings(study)
     return study
 
 
@@ -135,6 +137,9 @@ def _methods(entries: Mapping[str, Entry], data: Sequence[str]) -> dict[str, Met
         if not method.trains:
             method = replace(method, overlays=found[of].overlays, only=method.only or found[of].only)
         found[name] = method
+    for name, method in found.items():
+        if method.tuned and not any(other.trains and not other.tuned for other in found.values()):
+            raise ValueError(f"{entries[name].where}: has 'tune', but there is no training to choose; add one")
     return found
 
 

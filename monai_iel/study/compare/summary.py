@@ -25,12 +25,14 @@ class Summary:
         measured: what is there of it.
         comparisons: of these.
         unfinished: number of trainings that are not finished.
+        changed: trainings that are, by other settings, versions or files than the study has now; they are left out.
     """
 
     study: Study
     measured: Sequence[Measured]
     comparisons: Sequence[Comparison]
     unfinished: int = 0
+    changed: Sequence[str] = ()
 
     @property
     def places(self) -> dict[Place, dict[str, list[Measured]]]:
@@ -99,20 +101,24 @@ class Summary:
         return rows
 
     def epochs(self, data: str) -> list[Row]:
-        """Dice of the last and of the best epoch, where a method was evaluated at both."""
+        """A row per method evaluated at both epochs, a column per noise and number of cases: Dice in points at both."""
         rows: list[Row] = []
-        for place, heading in self.columns(data).items():
-            for method in self.methods(data):
-                by_epoch = {}
-                for epoch in EPOCHS:
-                    same = [m for m in self.measured if (m.place, m.method, m.epoch) == (place, method, epoch)]
-                    known = [mean for one in same if (mean := one.mean("dice")) is not None]
-                    if known:
-                        by_epoch[epoch] = fmean(known)
-                if len(by_epoch) == len(EPOCHS):
-                    gain = 100 * (by_epoch["best"] - by_epoch["last"])
-                    rows.append({"noise": heading, "method": method, **by_epoch, "best - last, points": gain})
+        for method in self.methods(data):
+            both = {heading: self._at_both_epochs(place, method) for place, heading in self.columns(data).items()}
+            if any(both.values()):
+                rows.append({"method": method, **both})
         return rows
+
+    def _at_both_epochs(self, place: Place, method: str) -> str | None:
+        """Mean Dice in points at the last and at the best epoch; None where one of them was not evaluated."""
+        shown = []
+        for epoch in EPOCHS:
+            same = [one for one in self.measured if (one.place, one.method, one.epoch) == (place, method, epoch)]
+            known = [mean for one in same if (mean := one.mean("dice")) is not None]
+            if not known:
+                return None
+            shown.append(f"{100 * fmean(known):.1f}")
+        return ", ".join(shown)
 
     def tally(self) -> list[Row]:
         """A row per method: how often better, worse and neither than the reference in Dice, and by how much."""
@@ -164,6 +170,13 @@ class Summary:
             "A comparison with the best of a place (statistics.csv) is with what these figures themselves chose, so "
             "the best looks a little better than it is.",
         ]
+        if self.changed:
+            first = ", ".join(f"({words})" for words in self.changed[:3])
+            found.insert(
+                0,
+                f"{len(self.changed)} trainings were made by other settings, versions or files than the study has now, "
+                f"and are left out: {first}{', ...' if len(self.changed) > 3 else ''}. Run the study again.",
+            )
         if self.unfinished:
             found.insert(0, f"{self.unfinished} trainings of the study are not finished; this is what there is.")
         if seeds < 5:

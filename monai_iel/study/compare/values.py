@@ -58,11 +58,11 @@ class Measured:
 
 
 def measured_in(study: Study, cells: Iterable[Cell], folder: Path) -> list[Measured]:
-    """What the finished cells have measured, in the order of the study file, whoever ran them."""
+    """What the cells have measured that are finished, in the order of the study file, whoever ran them."""
     found = []
     for cell in cells:
         run = CellRun(study, cell, folder)
-        done = run.written()
+        done = run.finished()
         if done is None:
             continue
         for method in study.methods_of(cell.data.name):

@@ -68,7 +68,7 @@ def pretend_cells(
             (out / "evaluated.json").write_text(json.dumps({"key": ""}))
         curves = "".join(f"{c},{e},{0.5 + e / 10}\n" for c in ("validation", "test") for e in (1, 2, 3))
         (run.folder / "curves.csv").write_text("curve,epoch,dice\n" + curves)
-        (run.folder / "cell.json").write_text(json.dumps({"key": "", "train_seconds": 1.5}))
+        (run.folder / "cell.json").write_text(json.dumps({"key": run.key(), "train_seconds": 1.5}))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ def run(*arguments: object) -> Any:
 
 
 def test_the_list_says_what_is_there(grid: Study, dice: Callable[..., float], pretend: Any, tmp_path: Path) -> None:
-    pretend(grid, tmp_path, dice, cells_of(grid)[:1])
+    first, second = cells_of(grid)[:2]
+    pretend(grid, tmp_path, dice, [first, second])
+    (first.folder(tmp_path) / "cell.json").write_text(json.dumps({"key": "another", "train_seconds": 1}))
     found = run(grid.path, "--out", tmp_path, "--list", "--only", "noise=clean", "--only", "seed=0")
     assert found.exit_code == 0
-    assert "2 trainings, 0 of them done" in found.output
-    assert "changed" in found.output  # what is pretended has another key
+    assert "2 trainings, 1 of them done" in found.output
+    assert "changed" in found.output
 
 
 def test_shards_of_the_list_are_parts(grid: Study, tmp_path: Path) -> None:
@@ -48,6 +51,20 @@ def test_the_report_alone_trains_nothing(
     assert found.exit_code == 0
     assert "better" in found.output
     assert (tmp_path / "report.html").is_file()
+
+
+def test_tables_may_lie_elsewhere_and_be_against_another_method(
+    grid: Study, dice: Callable[..., float], pretend: Any, tmp_path: Path
+) -> None:
+    pretend(grid, tmp_path / "out", dice)
+    other = ("--reference", "IEL", "--tables", tmp_path / "tables")
+    found = run(grid.path, "--out", tmp_path / "out", "--report-only", *other)
+    assert found.exit_code == 0, found.output
+    assert "IEL (reference)" in (tmp_path / "tables" / "RESULTS.md").read_text()
+    assert not (tmp_path / "out" / "RESULTS.md").exists()
+    found = run(grid.path, "--out", tmp_path / "out", "--report-only", "--reference", "LEI")
+    assert "--reference" in str(found.exception)
+    assert "IEL" in str(found.exception)
 
 
 def test_a_failed_training_makes_the_exit_code_1(grid: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

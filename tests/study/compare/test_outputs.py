@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,18 @@ def test_what_is_missing_is_said_and_the_rest_compared(
     assert "3 trainings of the study are not finished" in (tmp_path / "out" / "RESULTS.md").read_text()
     rows = [r for r in table(tmp_path / "out" / "statistics.csv") if r["method"] == "IEL"]
     assert {r["seeds"] for r in rows} == {"1"}
+
+
+def test_what_was_made_by_other_settings_is_left_out_and_named(
+    grid: Study, dice: Dice, pretend: Pretend, tmp_path: Path
+) -> None:
+    pretend(grid, tmp_path, dice)
+    longer = replace(grid, methods={**grid.methods, "IEL": replace(grid.methods["IEL"], settings={"max_epochs": 9})})
+    write_outputs(longer, tmp_path)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "6 trainings were made by other settings, versions or files" in text
+    assert "(phantom, clean, all cases, IEL, seed 0)" in text
+    assert {row["method"] for row in table(tmp_path / "results.csv")} == {"plain", "early", "plain + smoothing"}
 
 
 def test_nothing_is_written_of_nothing(grid: Study, tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import pytest
 import yaml
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 pytest.importorskip("jinja2", reason="the report needs the extra 'report'")
 
+from monai_iel.data import load_datalist
 from monai_iel.handlers import TrainingCheckpointHandler
 from monai_iel.locks import locked
 from monai_iel.study import BundleRun
@@ -28,6 +32,7 @@ from monai_iel.study.compare import (
     write_outputs,
 )
 from monai_iel.study.compare.datasets import DataLists
+from monai_iel.study.compare.run_cell import look_again
 
 COMPARED = ("results.csv", "statistics.csv", "noise.csv")  # RESULTS.md has the seconds of the trainings
 
@@ -77,6 +82,31 @@ def assert_same(study: Study, folder: Path, finished: Path) -> None:
     write_outputs(study, folder)
     for name in COMPARED:
         assert (folder / name).read_text() == (finished / name).read_text(), name
+
+
+def test_corrected_test_labels_are_evaluated_again(
+    study: Study, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONAI_IEL_DATA_ROOTS", str(tmp_path.parent))  # a noisy list is for the folder it was written in
+    folder = tmp_path / "folder"
+    shutil.copytree(finished, folder)
+    (path,) = (data.dataset for data in study.data.values())
+    assert path is not None
+    label = Path(load_datalist(path, "test", spatial_dims=3, check="off")[0]["label"])
+    before, results = os.stat(label), (folder / "results.csv").read_text()
+    content = label.read_bytes()
+    try:
+        image = nibabel.load(label)
+        label.unlink()  # its bytes may be memory-mapped
+        nibabel.save(nibabel.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), label)
+        look_again()
+        assert {CellRun(study, cell, folder).state() for cell in cells_of(study)} == {"changed"}
+        assert {outcome.state for outcome in run_all(study, folder)} == {"done"}
+        write_outputs(study, folder)
+        assert (folder / "results.csv").read_text() != results
+    finally:
+        label.write_bytes(content)
+        os.utime(label, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_a_cell_leaves_networks_values_and_curves_but_no_checkpoint(study: Study, finished: Path) -> None:

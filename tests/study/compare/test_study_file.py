@@ -83,6 +83,20 @@ def test_the_study_of_the_package_can_be_read() -> None:
         ({"methods": {"a": {"epoch": "first"}}}, "methods: a: 'epoch': unknown 'first'; expected one of last, best"),
         ({"methods": {"a": {"for": {"wbc": {}}}}}, "methods: a: 'for': unknown 'wbc'"),
         ({"reference": "plan"}, "'reference': unknown 'plan'; did you mean 'plain'"),
+        (
+            {"settings": {"max_epoch": 5}},
+            "settings: no config of the bundle .* has the id 'max_epoch'; did you mean 'max_e",
+        ),
+        (
+            {"methods": {"a": {"overlays": "peers/gce", "settings": {"gce_quu": 1}}}},
+            "methods: a: .* did you mean 'gce_q'",
+        ),
+        (
+            {"methods": {"a": None, "b": {"of": "a", "after": "evolve", "settings": {"iel_gian": 3}}}},
+            "methods: b: settings: .* 'iel_gian'; did you mean 'iel_gain'",
+        ),
+        ({"settings": {"seed": 5}}, "settings: 'seed' is set by 'seeds'; leave it out"),
+        ({"methods": {"a": {"tune": True}}}, "methods: a: has 'tune', but there is no training to choose"),
         ({"cases": [0]}, "study.yaml: cases: 'number' is 0, expected a whole number of 1 or more, or 'all'"),
         ({"cases": [2, 2]}, r"'cases' is \[2, 2\], expected at least one number, each once"),
         ({"seeds": [0, 0]}, r"'seeds' is \[0, 0\], expected whole numbers"),
