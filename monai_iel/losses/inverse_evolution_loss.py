@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn.modules.loss import _Loss
 from monai_iel.layers.inverse_evolution import InverseEvolution
 from monai_iel.losses.wrapping import (
     WITHOUT_CHANNEL,
+    Levels,
     checked_strength,
     plain_tensor,
     refuse_without_activation,
@@ -91,10 +91,9 @@ class InverseEvolutionLoss(_Loss):
         refuse_without_activation(loss)
         self.loss = loss
         self.layer = layer
-        self.spatial_size = None if spatial_size is None else tuple(int(n) for n in spatial_size)
+        self._levels = Levels(spatial_size)
         self.check_finite = check_finite
         self.strength = 1.0
-        self._full_size = self.spatial_size
         self._input_seen = False
 
     def set_strength(self, strength: float) -> None:
@@ -117,7 +116,7 @@ class InverseEvolutionLoss(_Loss):
         if not self._input_seen and logits.is_floating_point():  # the layer refuses integers
             self._check_logits(logits)
         with torch.autocast(device_type=logits.device.type, enabled=False):
-            amplified = self.layer(logits, strength=self.strength, ratios=self._ratios(logits.shape[2:]))
+            amplified = self.layer(logits, strength=self.strength, ratios=self._levels.ratios(logits.shape[2:]))
             value: torch.Tensor = self.loss(amplified, target_for(self.loss, amplified, labels))
         if self.check_finite and not torch.isfinite(value).all():
             low, high = float(logits.min()), float(logits.max())
@@ -163,31 +162,6 @@ class InverseEvolutionLoss(_Loss):
             )
         self._input_seen = True
 
-    def _ratios(self, size: torch.Size) -> list[float] | None:
-        """Voxels of the full-resolution grid per voxel of this output, or None at full resolution."""
-        full = self._full_size
-        if full is None or (self.spatial_size is None and not _is_level_of(size, full)):
-            self._full_size = full = tuple(size)
-        if len(full) != len(size):
-            raise ValueError(f"spatial_size has {len(full)} numbers, but the logits have {len(size)} spatial axes")
-        if any(m > n for n, m in zip(full, size, strict=True)):
-            raise ValueError(
-                f"the logits have the size {tuple(size)}, more than spatial_size={full}, where the layer's grid holds: "
-                f"set spatial_size to the size of the largest output"
-            )
-        return None if tuple(size) == full else [n / m for n, m in zip(full, size, strict=True)]
-
     def extra_repr(self) -> str:
         """The strength."""
         return f"strength={self.strength}"
-
-
-def _is_level_of(size: Sequence[int], full: Sequence[int]) -> bool:
-    """Whether strided convolutions turn ``full`` into ``size``: per axis ``full / 2^k``, rounded up or down."""
-    if len(size) != len(full) or tuple(size) == tuple(full):
-        return tuple(size) == tuple(full)
-    for n, m in zip(full, size, strict=True):
-        halvings = round(math.log2(n / m)) if m > 0 else -1
-        if halvings < 0 or m not in (n // 2**halvings, -(-n // 2**halvings)):
-            return False
-    return True

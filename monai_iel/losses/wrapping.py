@@ -1,13 +1,16 @@
-"""What losses that wrap another one share: which ones they take, what these are given, and a strength."""
+"""What losses that wrap another one share: which ones they take, what these are given, a strength, coarser levels."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import torch
 from monai.losses import AsymmetricUnifiedFocalLoss, NACLLoss
 from monai.losses.unified_focal_loss import AsymmetricFocalLoss, AsymmetricFocalTverskyLoss
 from torch import nn
 
-__all__ = ["WITHOUT_CHANNEL", "checked_strength", "plain_tensor", "refuse_without_activation", "target_for"]
+__all__ = ["WITHOUT_CHANNEL", "Levels", "checked_strength", "plain_tensor", "refuse_without_activation", "target_for"]
 
 # Losses that take probabilities and have no switch for an activation, and what takes logits instead.
 _TAKES_PROBABILITIES: dict[type[nn.Module], str] = {
@@ -70,3 +73,48 @@ def refuse_without_activation(loss: nn.Module) -> None:
                 f"{type(part).__name__} has no activation, so it would take the amplified logits for probabilities: "
                 f"give it softmax=True (exclusive classes) or sigmoid=True (one channel, or overlapping classes)"
             )
+
+
+class Levels:
+    """Which of the outputs that a loss is given have coarser voxels: the levels of deep supervision.
+
+    An output whose size is that of the full-resolution output divided by a power of two, per axis, is a coarser grid of
+    the same field of view. The full-resolution size is ``spatial_size``, or that of the last output that is no such
+    fraction of its predecessor.
+
+    Args:
+        spatial_size: size of the full-resolution output, where it is known.
+    """
+
+    def __init__(self, spatial_size: Sequence[int] | None = None) -> None:
+        self._given = spatial_size is not None
+        self._full = None if spatial_size is None else tuple(int(n) for n in spatial_size)
+
+    def ratios(self, size: torch.Size) -> list[float] | None:
+        """Voxels of the full-resolution grid per voxel of an output of this size, or None at full resolution.
+
+        Raises:
+            ValueError: ``spatial_size`` has another number of axes, or is smaller.
+        """
+        full = self._full
+        if full is None or (not self._given and not _is_level_of(size, full)):
+            self._full = full = tuple(size)
+        if len(full) != len(size):
+            raise ValueError(f"spatial_size has {len(full)} numbers, but the logits have {len(size)} spatial axes")
+        if any(m > n for n, m in zip(full, size, strict=True)):
+            raise ValueError(
+                f"the logits have the size {tuple(size)}, more than spatial_size={full}, where the grid holds: "
+                "set spatial_size to the size of the largest output"
+            )
+        return None if tuple(size) == full else [n / m for n, m in zip(full, size, strict=True)]
+
+
+def _is_level_of(size: Sequence[int], full: Sequence[int]) -> bool:
+    """Whether strided convolutions turn ``full`` into ``size``: per axis ``full / 2^k``, rounded up or down."""
+    if len(size) != len(full) or tuple(size) == tuple(full):
+        return tuple(size) == tuple(full)
+    for n, m in zip(full, size, strict=True):
+        halvings = round(math.log2(n / m)) if m > 0 else -1
+        if halvings < 0 or m not in (n // 2**halvings, -(-n // 2**halvings)):
+            return False
+    return True

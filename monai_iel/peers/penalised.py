@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.loss import _Loss
 
-from monai_iel.losses.wrapping import checked_strength, plain_tensor, refuse_without_activation, target_for
+from monai_iel.losses.wrapping import Levels, checked_strength, plain_tensor, refuse_without_activation, target_for
 from monai_iel.numerics.grid import Grid
 from monai_iel.peers.penalties import not_negative
 from monai_iel.peers.segmentation_loss import float_logits
@@ -21,6 +21,8 @@ Penalty = Callable[[torch.Tensor, Grid], torch.Tensor]
 
 class PenalisedLoss(_Loss):
     """A segmentation loss plus a weight times a penalty.
+
+    With MONAI's ``DeepSupervisionLoss`` around it: an output that is smaller by powers of two has larger voxels.
 
     Args:
         loss: an instance of a segmentation loss of MONAI or torch that takes logits and holds its own activation.
@@ -46,6 +48,7 @@ class PenalisedLoss(_Loss):
         self.grid = grid
         self.check_finite = check_finite
         self.strength = 1.0
+        self._levels = Levels()
 
     def set_strength(self, strength: float) -> None:
         """Scale the weight: 0 is the plain loss. For a warm-up, as ``InverseEvolutionLoss.set_strength``.
@@ -65,7 +68,8 @@ class PenalisedLoss(_Loss):
         with torch.autocast(device_type=logits.device.type, enabled=False):
             value: torch.Tensor = self.loss(logits, target_for(self.loss, logits, plain_tensor(target)))
             if weight > 0:
-                value = value + weight * self.penalty(logits, self.grid)
+                ratios = self._levels.ratios(logits.shape[2:])
+                value = value + weight * self.penalty(logits, self.grid.coarsened(ratios) if ratios else self.grid)
         if self.check_finite and not torch.isfinite(value).all():
             low, high = float(logits.min()), float(logits.max())
             raise ValueError(
