@@ -56,14 +56,7 @@ def compare(
     A run that was killed goes on where it was. Exit code: 0; 1 if a training failed; 2 with one line that says what to
     change.
     """
-    from monai_iel.study.compare import (
-        default_jobs,
-        load_study,
-        run_cells,
-        selected,
-        shard_of,
-        write_outputs,
-    )
+    from monai_iel.study.compare import default_jobs, load_study, run_cells, selected, shard_of, write_outputs
     from monai_iel.study.compare.entry import known_name
     from monai_iel.tune import tune_study
 

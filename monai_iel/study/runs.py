@@ -23,7 +23,7 @@ from monai_iel.data import load_datalist
 from monai_iel.files import write_text
 from monai_iel.resources import bundle_root, overlay
 
-__all__ = ["EVALUATED", "BundleRun", "label_map_of", "root_cause", "written_stem"]
+__all__ = ["EVALUATED", "BundleRun", "files_of", "label_map_of", "root_cause", "written_stem"]
 
 EVALUATED = "evaluated.json"  # the last file of an evaluation that `BundleRun.evaluate_once` has made
 _WHERE = ("dataset_json", "dataset_dir")  # where the data lie; they are known by their ids, sizes and times
@@ -153,8 +153,14 @@ class BundleRun:
         folder = self.folder / f"evaluate-{name}"
         trained = json.loads((self.folder / "train" / "finished.json").read_text())["key"]
         configs = [bundle_root(self.bundle) / "configs" / "evaluate.yaml", *map(overlay, overlays)]
-        cases = self._content(["train", "evaluate"], overlays, settings, "@validate::cases")
-        parts = [trained, weights, [config.read_text(encoding="utf-8") for config in configs], settings, _files(*cases)]
+        (cases,) = self._content(["train", "evaluate"], overlays, settings, "@validate::cases")
+        parts = [
+            trained,
+            weights,
+            [config.read_text(encoding="utf-8") for config in configs],
+            settings,
+            files_of(cases),
+        ]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         marker = folder / EVALUATED
         if marker.is_file() and json.loads(marker.read_text())["key"] == key:
@@ -245,19 +251,17 @@ class BundleRun:
             {name: value for name, value in self.settings.items() if name not in _WHERE},
             dict(self.surroundings),
             [version(name) for name in ("monai-iel", "monai", "torch", "pytorch-ignite")],
-            _files(*self.content("@train::cases", "@validate::cases")),
+            [files_of(cases) for cases in self.content("@train::cases", "@validate::cases")],
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _files(*sections: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """Ids of the cases of each section, with the sizes and times of their files."""
+def files_of(cases: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Ids of cases with the sizes and times of their files: what they are known by, wherever they lie."""
     found = []
-    for cases in sections:
-        for case in cases:
-            stats = [os.stat(case[key]) for key in ("image", "label")]
-            found.append([case["case_id"], *((one.st_size, one.st_mtime_ns) for one in stats)])
-        found.append([])
+    for case in cases:
+        stats = [os.stat(case[key]) for key in ("image", "label")]
+        found.append([case["case_id"], *((one.st_size, one.st_mtime_ns) for one in stats)])
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from monai_iel.study.compare.curves import CURVES, write_curves
 from monai_iel.study.compare.datasets import DataLists
 from monai_iel.study.compare.study import Method, Study
 from monai_iel.study.quiet import LOG, quietly
-from monai_iel.study.runs import EVALUATED, BundleRun, root_cause
+from monai_iel.study.runs import EVALUATED, BundleRun, files_of, root_cause
 
 __all__ = ["CellRun", "Outcome", "look_again", "run_cell"]
 
@@ -233,10 +232,7 @@ def _text_at(path: Path, _mtime_ns: int, _size: int) -> str:
 
 @cache
 def _files_of(dataset_json: Path) -> list[Any]:
-    """Ids and files of all sections, with their sizes and times; names as seen from the list."""
-    found = []
-    for section in ("training", "validation", "test"):
-        for case in load_datalist(dataset_json, section, spatial_dims=2, check="off"):
-            stats = [os.stat(case[key]) for key in ("image", "label")]
-            found.append([section, case["case_id"], *((one.st_size, one.st_mtime_ns) for one in stats)])
-    return found
+    """What `files_of` gives of all sections, each row headed by its section."""
+    sections = ("training", "validation", "test")
+    lists = {name: load_datalist(dataset_json, name, spatial_dims=2, check="off") for name in sections}
+    return [[name, *row] for name, cases in lists.items() for row in files_of(cases)]
